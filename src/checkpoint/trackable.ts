@@ -1,0 +1,89 @@
+import type { DType } from '../tensor/dtypes.ts';
+import type { HostTensor } from '../tensor/host-tensor.ts';
+import type { TensorSource } from '../tensor/source.ts';
+
+/**
+ * What an object in a checkpoint's tree is to the checkpoint: a node of TensorFlow's object graph
+ * (trackable_object_graph.proto). Built-in objects and adapters (tfjs) both describe themselves this way.
+ */
+export interface TrackableNode {
+  /**
+   * Identity of the node: an object reached by several paths is stored once and becomes one node with several
+   * edges. Usually the user's object itself.
+   */
+  readonly identity: object;
+  /** What the node is, for messages: `HostTensor`, `Sequential`, … */
+  readonly description: string;
+  /** Edges, in order: local name → any trackable. Evaluated anew at every save and restore. */
+  children?(): Iterable<readonly [name: string, value: unknown]>;
+  /** The node's own values. Most nodes have none or one. */
+  values?(): readonly TrackableValue[];
+  /** Slot variables (TensorFlow's `slot_variables`), for an optimizer node: variable → slot name → slot. */
+  slots?(): Iterable<{ readonly variable: unknown; readonly name: string; readonly slot: unknown }>;
+  /**
+   * Called once before the tree below this node is walked for a save; may be asynchronous (an optimizer whose
+   * weights can only be had through a promise). A tree without it is captured before `begin()` returns.
+   */
+  prepare?(): void | Promise<void>;
+  /**
+   * Called at a restore, before children() is walked: the local names that the checkpoint has below this node, so
+   * that an object which creates its parts lazily can create them now (optimizer slots).
+   */
+  beforeRestore?(stored: StoredNode): void | Promise<void>;
+  /** Called once after every value below this node was assigned (an optimizer's `setWeights`). */
+  afterRestore?(): void | Promise<void>;
+}
+
+/** A node of a stored object graph, as far as an adapter needs to see it. */
+export interface StoredNode {
+  readonly childNames: readonly string[];
+  child(name: string): StoredNode | undefined;
+  /** Own value: its key, dtype and shape in the checkpoint. */
+  value(attribute: string): { readonly key: string; readonly dtype: DType; readonly shape: readonly number[] } | undefined;
+}
+
+/** A value stored under `<path>/.ATTRIBUTES/<attribute>`. */
+export interface TrackableValue {
+  /** `VARIABLE_VALUE` for tensors, `py_state` for serialized host state. */
+  readonly attribute: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Other dtypes that may be restored into this value (an int64 counter reads an int32 scalar). */
+  readonly acceptedDTypes?: readonly DType[];
+  /** true: any stored shape may be restored (the destination is replaced, not filled). */
+  readonly anyShape?: boolean;
+  /** Freezes the value as it is now. */
+  capture(): Snapshot;
+  readonly destination: Destination;
+}
+
+/** A value frozen at the moment of capture. `release` is called exactly once, when its bytes are no longer needed. */
+export interface Snapshot {
+  readonly source: TensorSource | Promise<TensorSource>;
+  release?(): void;
+}
+
+/** Where a restored value goes. */
+export type Destination =
+  /** Filled in place: the caller's views stay valid. */
+  | { readonly kind: 'memory'; readonly bytes: Uint8Array }
+  /** Read into new memory, verified, then handed over. */
+  | { readonly kind: 'replace'; assign(value: HostTensor): void | Promise<void> };
+
+/** Teaches a Checkpoint about a family of objects that it doesn't know, for example those of the user's tf. */
+export interface Adapter {
+  readonly name: string;
+  /** The node for `value`, or undefined if this adapter doesn't know it. Must be cheap and repeatable. */
+  adapt(value: unknown): TrackableNode | undefined;
+}
+
+/** An object of the user's that names its own children. */
+export interface HasCheckpointChildren {
+  checkpointChildren(): Record<string, unknown>;
+}
+
+/** Host state that serializes itself to text; stored as TensorFlow stores PythonState. */
+export interface Serializable {
+  serialize(): string;
+  deserialize(text: string): void;
+}

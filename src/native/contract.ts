@@ -1,0 +1,249 @@
+/**
+ * The line between TypeScript and C++: **run this program to its commit.**
+ *
+ * TypeScript knows names, formats and numbering and writes a program; native knows bytes, files and durability and
+ * runs it to its end on threads of its own, without asking back. So a save commits even if the JS thread never yields
+ * again. Everything that grows with the number of tensors is a typed array (struct of arrays): no object, string or
+ * call per tensor crosses the border.
+ *
+ * Offsets, lengths and addresses travel as doubles: exact up to 2^53, which no file and no user-space pointer exceeds.
+ */
+
+/** Where the bytes of an extent are. */
+export const ExtentKind = {
+  /** In `buffers[buffer]`, memory that JS can write at any time: it is summed again after it was written in place. */
+  jsMemory: 0,
+  /** At an absolute host address whose content can't change while the program runs (a TensorFlow buffer). */
+  pinnedMemory: 1,
+  /** At a CUDA device address. Reserved. */
+  cudaDevice: 2,
+} as const;
+
+/** In a load program: the extent has no destination, its bytes are only read and summed. */
+export const NO_BUFFER = 0xffffffff;
+
+/**
+ * Contiguous runs of bytes and where in the files they go. Extents of one tensor are listed in the order of the
+ * tensor's bytes, one after the other. They may be of any length and alignment, zero included.
+ */
+export interface SaveExtents {
+  readonly kind: Uint8Array;
+  /** Index into `buffers`; ignored for absolute addresses. */
+  readonly buffer: Uint32Array;
+  /** Byte offset into that buffer, or the absolute address. */
+  readonly source: Float64Array;
+  readonly bytes: Float64Array;
+  /** Index into `files`. */
+  readonly file: Uint32Array;
+  readonly fileOffset: Float64Array;
+  /** Index of the tensor whose checksum these bytes belong to: 0 … tensorCount − 1. */
+  readonly tensor: Uint32Array;
+}
+
+/** A small file whose bytes are ready except for checksums that are only known once the tensors were written. */
+export interface Blob {
+  /** Created with O_EXCL by the `create` step; replaced by rename in the `publish` step. */
+  readonly temporaryPath: string;
+  readonly bytes: Uint8Array;
+  /** The masked CRC-32C of tensor `tensor[i]` is written as a little-endian fixed32 at `position[i]`. */
+  readonly patches?: { readonly position: Float64Array; readonly tensor: Uint32Array };
+  /** After the patches, in this order: the masked CRC-32C of bytes [start, start + length) is written at `position`. */
+  readonly seals?: { readonly start: Float64Array; readonly length: Float64Array; readonly position: Float64Array };
+}
+
+/** Milestones of a save, in the order in which they are reached. */
+export type Milestone = 'captured' | 'indexed' | 'committed';
+
+/**
+ * One step of a save program. Steps run in order, each only after the one before has succeeded.
+ * - `create`: the blob's temporary file comes into being (empty; it marks its prefix as being written).
+ * - `write`: creates and preallocates `files`, moves all extents. Reaches the milestone *captured* when the last
+ *   source byte is no longer needed.
+ * - `finish`: patches, seals and writes the blob's bytes into its temporary file.
+ * - `sync`: makes the content of every data file and finished blob that is not yet synced durable, in parallel.
+ * - `publish`: renames the blob's temporary file to `path`. With `commits`, this is the point of no return: an abort
+ *   is honoured up to here and no longer, and the data files are no longer removed when a later step fails.
+ * - `unlink`: removes a file. Missing: a warning `missing`. Any other failure: a warning `unlink`. Never fails.
+ * - `syncDirectory`: makes names created, renamed and removed in the directory durable. `optional`: a failure is only
+ *   a warning (used behind the commit, where nothing can be taken back any more).
+ * - `milestone`: reported to JS.
+ */
+export type Step =
+  | { readonly op: 'create'; readonly blob: number }
+  | { readonly op: 'write' }
+  | { readonly op: 'finish'; readonly blob: number }
+  | { readonly op: 'sync' }
+  | { readonly op: 'publish'; readonly blob: number; readonly path: string; readonly commits?: boolean }
+  | { readonly op: 'unlink'; readonly path: string }
+  | { readonly op: 'syncDirectory'; readonly path: string; readonly optional?: boolean }
+  | { readonly op: 'milestone'; readonly name: 'indexed' | 'committed' };
+
+export interface SaveProgram {
+  /** Data files: created with O_EXCL under their final names; without an index they mean nothing to any reader. */
+  readonly files: { readonly paths: readonly string[]; readonly sizes: Float64Array };
+  /** Memory that extents refer to; kept alive until the program has ended. Resizable buffers are refused. */
+  readonly buffers: readonly ArrayBufferLike[];
+  readonly extents: SaveExtents;
+  readonly tensorCount: number;
+  readonly blobs: readonly Blob[];
+  readonly steps: readonly Step[];
+  /**
+   * What a failure does. Before the committing `publish` native removes every file that the program created. After
+   * it: these steps run (each one tolerating failure), then temporary files that remain are removed.
+   */
+  readonly undo: readonly Step[];
+  readonly options: SaveProgramOptions;
+}
+
+export interface SaveProgramOptions {
+  /** Threads that work on this program; 0: the engine's choice. */
+  readonly threads: number;
+  /** Upper bound of staging memory used for this program, bytes. */
+  readonly stagingBytes: number;
+  /** true: all `jsMemory` extents go through staging and *captured* is reached when the last byte is in it. */
+  readonly copy: boolean;
+  /** false: the same order without fsync. */
+  readonly durable: boolean;
+  /** false: buffered writes only. true: direct I/O wherever the file system and the alignment allow it. */
+  readonly direct: boolean;
+  /** Report progress, at most 20 times a second. */
+  readonly progress: boolean;
+}
+
+/** What a finished save program did. Times are seconds. */
+export interface SaveStats {
+  readonly bytesWritten: number;
+  /** Bytes that were copied into staging on their way. */
+  readonly bytesCopied: number;
+  readonly directBytes: number;
+  readonly syncs: number;
+  readonly seconds: number;
+  readonly capturedSeconds: number;
+  readonly writeSeconds: number;
+  readonly syncSeconds: number;
+}
+
+/** A failure as native reports it: mapped to CheckpointError in engine.ts, and nowhere else. */
+export interface NativeError {
+  readonly code: 'INVALID_ARGUMENT' | 'NOT_FOUND' | 'DATA_LOSS' | 'NO_SPACE' | 'IO_ERROR' | 'ABORTED' | 'DIRECTORY_LOCKED' | 'UNSUPPORTED' | 'OUT_OF_RANGE';
+  readonly message: string;
+  readonly errno?: string;
+  readonly syscall?: string;
+  readonly path?: string;
+  readonly offset?: number;
+  /** Index of the tensor whose bytes were being moved. */
+  readonly tensor?: number;
+}
+
+export interface Progress {
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+  readonly tensorsDone: number;
+  readonly tensorsTotal: number;
+}
+
+/** Something that did not fail the program but should be known. */
+export interface NativeWarning extends Partial<Omit<NativeError, 'code'>> {
+  /** `changed`: the tensor's memory was written to while it was being saved; a consistent copy was stored. */
+  readonly kind: 'changed' | 'unlink' | 'missing' | 'syncDirectory';
+}
+
+/** Events of a save program, delivered on the JS thread that started it, in order. The last is finished or failed. */
+export type SaveEvent =
+  | { readonly type: Milestone; readonly seconds: number }
+  | { readonly type: 'progress'; readonly progress: Progress }
+  | { readonly type: 'warning'; readonly warning: NativeWarning }
+  | { readonly type: 'finished'; readonly stats: SaveStats }
+  /** `published`: the committing publish had been reached. `undone`: the undo steps all succeeded. */
+  | { readonly type: 'failed'; readonly error: NativeError; readonly published: boolean; readonly undone: boolean };
+
+/** The mirror of a save: file ranges → memory, with the checksums expected. Extents as in {@link SaveExtents}. */
+export interface LoadProgram {
+  readonly files: { readonly paths: readonly string[] };
+  readonly buffers: readonly ArrayBufferLike[];
+  readonly extents: {
+    readonly file: Uint32Array;
+    readonly fileOffset: Float64Array;
+    readonly bytes: Float64Array;
+    /** Index into `buffers`, or NO_BUFFER: read and sum only. */
+    readonly buffer: Uint32Array;
+    readonly target: Float64Array;
+    readonly tensor: Uint32Array;
+  };
+  readonly tensors: {
+    readonly count: number;
+    /** Unmasked CRC-32C expected of the tensor's bytes. */
+    readonly expected: Uint32Array;
+    /** 1: compare. 0: don't sum this tensor. */
+    readonly verify: Uint8Array;
+  };
+  readonly options: {
+    readonly threads: number;
+    readonly stagingBytes: number;
+    readonly direct: boolean;
+    readonly progress: boolean;
+    /** true: damage is collected and the rest is still read (verification). false: the first damage fails the load. */
+    readonly keepGoing: boolean;
+  };
+}
+
+export interface LoadDamage {
+  readonly tensor: number;
+  /** `checksum`: the bytes differ. `short`: the file ends before the extent does. `io`: reading failed. `missing`: no such file. */
+  readonly kind: 'checksum' | 'short' | 'io' | 'missing';
+  readonly error: NativeError;
+  /** For `checksum`: the unmasked CRC-32C of the bytes found. */
+  readonly found?: number;
+}
+
+export interface LoadStats {
+  readonly bytesRead: number;
+  readonly bytesCopied: number;
+  readonly directBytes: number;
+  readonly seconds: number;
+}
+
+export type LoadEvent =
+  | { readonly type: 'progress'; readonly progress: Progress }
+  | { readonly type: 'finished'; readonly stats: LoadStats; readonly damage: readonly LoadDamage[] }
+  /** `touched[t]`: 0 nothing of tensor t was written to its destination, 1 a part, 2 all of it, verified. */
+  | { readonly type: 'failed'; readonly error: NativeError; readonly damage?: LoadDamage; readonly touched: Uint8Array };
+
+export interface FileStat {
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly isDirectory: boolean;
+}
+
+/** A directory lock (flock on the directory itself), held until released or the process ends. */
+export interface DirectoryLock {
+  release(): void;
+}
+
+/** What the addon exports. Throws only plain Errors for programs that break the contract; the rest are events. */
+export interface NativeAddon {
+  /** Starts a program; returns its id. Events never arrive before this call has returned. */
+  startSave(program: SaveProgram, onEvent: (event: SaveEvent) => void): number;
+  startLoad(program: LoadProgram, onEvent: (event: LoadEvent) => void): number;
+  /** Asks a program to stop; it then fails with ABORTED unless it is past the point of no return. Idempotent. */
+  abort(id: number): void;
+
+  /** Zeroed memory, 4096-byte aligned (2 MiB from 2 MiB on, with huge pages where the kernel gives them). */
+  allocate(bytes: number): ArrayBuffer;
+  /** CRC-32C of `bytes`, continuing from `initial` (unmasked, default 0). For small inputs: it runs on the JS thread. */
+  crc32c(bytes: Uint8Array, initial?: number): number;
+
+  /** Whole small files and metadata, on the engine's threads. `readFile` rejects beyond `maxBytes` (OUT_OF_RANGE). */
+  readFile(path: string, maxBytes: number, done: (error: NativeError | null, bytes?: ArrayBuffer) => void): void;
+  stat(path: string, done: (error: NativeError | null, stat?: FileStat) => void): void;
+  readDirectory(path: string, done: (error: NativeError | null, names?: string[]) => void): void;
+
+  /** The same on the calling thread, for a save that must be submitted before JS yields. Return a NativeError on failure. */
+  readDirectorySync(path: string): string[] | { readonly error: NativeError };
+  /** mkdir -p; returns the directories that did not exist before, outermost first. */
+  makeDirectoriesSync(path: string): string[] | { readonly error: NativeError };
+  lockDirectorySync(path: string): DirectoryLock | { readonly error: NativeError };
+
+  /** Facts for diagnostics and benchmarks: the checksum implementation chosen, threads, the engine's version. */
+  info(): { readonly checksum: string; readonly threads: number; readonly version: string };
+}
