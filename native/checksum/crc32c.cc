@@ -8,7 +8,13 @@ namespace tensor_checkpoint {
 using namespace crc32c_internal;
 
 std::span<const Crc32cImplementation> Crc32cImplementations() {
-  static const Crc32cImplementation implementations[] = {kPortable};
+  static const Crc32cImplementation implementations[] = {
+#if defined(__x86_64__)
+      kAvx512,
+      kSse42,
+#endif
+      kPortable,
+  };
   return implementations;
 }
 

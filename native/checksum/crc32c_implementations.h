@@ -11,6 +11,10 @@
 // What the implementations share and crc32c.cc lists; nobody else needs this.
 namespace tensor_checkpoint::crc32c_internal {
 
+#if defined(__x86_64__)
+extern const Crc32cImplementation kAvx512;
+extern const Crc32cImplementation kSse42;
+#endif
 extern const Crc32cImplementation kPortable;
 
 // Copies in pieces that stay in the first-level cache and sums each where it arrived, so that memory is passed once.

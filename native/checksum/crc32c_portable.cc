@@ -46,6 +46,6 @@ uint32_t Extend(uint32_t crc, const uint8_t* data, size_t n) {
 
 }  // namespace
 
-const Crc32cImplementation kPortable = {"portable", [] { return true; }, Extend, CopyByPieces<Extend>};
+constinit const Crc32cImplementation kPortable = {"portable", [] { return true; }, Extend, CopyByPieces<Extend>};
 
 }  // namespace tensor_checkpoint::crc32c_internal

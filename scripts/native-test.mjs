@@ -1,0 +1,101 @@
+#!/usr/bin/env node
+// Configures, builds and runs the C++ tests (native/**/*_test.cc).
+//
+//   node scripts/native-test.mjs [--sanitize=address|thread] [--filter=GTEST_FILTER] [--required]
+//
+// Without CMake, a compiler or GoogleTest the tests are skipped, which is said, and the exit status is 0; with
+// --required it is 1. The report of the run is <build directory>/report.json, in GoogleTest's format.
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const SANITIZERS = { address: 'address,undefined', thread: 'thread' };
+
+const { values: options } = parseArgs({
+  options: {
+    sanitize: { type: 'string' },
+    filter: { type: 'string' },
+    required: { type: 'boolean', default: false },
+  },
+});
+if (options.sanitize !== undefined && !Object.hasOwn(SANITIZERS, options.sanitize)) {
+  console.error(`--sanitize=${options.sanitize}: expected ${Object.keys(SANITIZERS).join(' or ')}`);
+  process.exit(2);
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const sourceDirectory = join(root, 'native');
+const buildDirectory = join(root, 'build', ['native-tests', options.sanitize].filter(Boolean).join('-'));
+const report = join(buildDirectory, 'report.json');
+
+/** Runs a command and returns its status and output; ENOENT is reported as `missing`. */
+function run(command, args, { show = false, env = {} } = {}) {
+  const result = spawnSync(command, args, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    stdio: show ? 'inherit' : 'pipe',
+    env: { ...process.env, ...env },
+  });
+  return {
+    missing: result.error?.code === 'ENOENT',
+    ok: result.status === 0,
+    output: `${result.stdout ?? ''}${result.stderr ?? ''}`,
+    signal: result.signal,
+  };
+}
+
+function skip(reason) {
+  console.log(`C++ tests SKIPPED: ${reason}.`);
+  process.exit(options.required ? 1 : 0);
+}
+
+function fail(what, { output, signal }) {
+  if (output) console.error(output);
+  console.error(`C++ tests FAILED: ${what}${signal ? ` (${signal})` : ''}.`);
+  process.exit(1);
+}
+
+if (run('cmake', ['--version']).missing) skip('CMake was not found (Debian and Ubuntu: apt-get install cmake)');
+
+mkdirSync(buildDirectory, { recursive: true });
+// A report that an earlier run left must not pass for this one's.
+rmSync(report, { force: true });
+
+const configure = run('cmake', [
+  '-S',
+  sourceDirectory,
+  '-B',
+  buildDirectory,
+  `-DTENSOR_CHECKPOINT_SANITIZE=${SANITIZERS[options.sanitize] ?? ''}`,
+]);
+if (!configure.ok) {
+  if (/GoogleTest was not found/.test(configure.output)) {
+    skip('GoogleTest was not found (Debian and Ubuntu: apt-get install libgtest-dev)');
+  }
+  if (/No CMAKE_CXX_COMPILER could be found|CMAKE_MAKE_PROGRAM is not set/.test(configure.output)) {
+    skip('no C++ compiler or make was found (Debian and Ubuntu: apt-get install build-essential)');
+  }
+  fail('CMake could not configure the build', configure);
+}
+
+const build = run('cmake', ['--build', buildDirectory, '--parallel', String(availableParallelism())]);
+if (!build.ok) fail('the tests do not compile', build);
+
+const tests = run(
+  join(buildDirectory, 'native_tests'),
+  [`--gtest_output=json:${report}`, '--gtest_brief=1', ...(options.filter ? [`--gtest_filter=${options.filter}`] : [])],
+  {
+    show: true,
+    env: {
+      UBSAN_OPTIONS: 'print_stacktrace=1',
+      // Allocations that can't be served must fail as they do in production, not end the process.
+      ASAN_OPTIONS: 'allocator_may_return_null=1:detect_stack_use_after_return=1',
+    },
+  },
+);
+if (!tests.ok) fail(`${relative(root, join(buildDirectory, 'native_tests'))} did not pass`, tests);
