@@ -1,0 +1,12 @@
+/** What the layers above see of the tensor bundle. */
+export { dataPath, indexPath, parseDataName, splitPrefix } from './names.ts';
+export type {
+  Bundle,
+  BundleEntry,
+  BundleEntryInfo,
+  BundlePlan,
+  BundleReadOptions,
+  BundleReadRequest,
+  PlanOptions,
+  TensorSlice,
+} from './types.ts';

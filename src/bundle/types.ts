@@ -1,0 +1,97 @@
+import type { Progress, SaveExtents } from '../native/contract.ts';
+import type { DType } from '../tensor/dtypes.ts';
+import type { HostTensor } from '../tensor/host-tensor.ts';
+import type { TensorSource } from '../tensor/source.ts';
+
+/** A tensor to be saved, and its key. */
+export interface BundleEntry {
+  readonly key: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly source: TensorSource;
+}
+
+export interface PlanOptions {
+  /** Path of the checkpoint, without suffix. */
+  readonly prefix: string;
+  /** Number of data files; clamped to the number of entries. Default: by size, see layout.ts. */
+  readonly shards?: number;
+  /** Upper bound of a data file, bytes; a tensor larger than that gets a file of its own. */
+  readonly maxShardBytes?: number;
+  /** Counts that are taken: a prefix is replaced atomically by writing its new data under another shard count. */
+  readonly avoidShardCounts?: ReadonlySet<number>;
+}
+
+/** All that a SaveProgram needs about the tensors: everything but steps and options. */
+export interface BundlePlan {
+  readonly prefix: string;
+  readonly files: { readonly paths: readonly string[]; readonly sizes: Float64Array };
+  readonly buffers: readonly ArrayBufferLike[];
+  readonly extents: SaveExtents;
+  readonly tensorCount: number;
+  /** The index file but for checksums, which native patches and seals into this copy. */
+  readonly index: {
+    readonly bytes: Uint8Array;
+    readonly patches: { readonly position: Float64Array; readonly tensor: Uint32Array };
+    readonly seals: { readonly start: Float64Array; readonly length: Float64Array; readonly position: Float64Array };
+  };
+  /** Bytes of all tensors as stored, without padding and index. */
+  readonly byteLength: number;
+  readonly shardCount: number;
+  /** Key of tensor `tensor` (an index into the plan's own order), for messages. */
+  keyOf(tensor: number): string;
+}
+
+/** A box in a tensor: per dimension [start, length], or null for the whole dimension. */
+export type TensorSlice = ReadonlyArray<readonly [start: number, length: number] | null>;
+
+/** What the index says about a tensor. */
+export interface BundleEntryInfo {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Bytes the tensor takes in the data files. */
+  readonly byteLength: number;
+  /** Data file, offset in it and unmasked CRC-32C; null for a tensor that is stored in slices. */
+  readonly shard: number | null;
+  readonly offset: number | null;
+  readonly crc32c: number | null;
+  /** The parts of a tensor that is stored in slices, else null. */
+  readonly slices: readonly TensorSlice[] | null;
+}
+
+export interface BundleReadOptions {
+  /** Threads; default: the engine's choice. */
+  readonly threads?: number;
+  /** Upper bound of staging memory, bytes. @default 256 MiB */
+  readonly stagingBytes?: number;
+  /** Compare checksums. @default true */
+  readonly verify?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** Read a fixed-width tensor into memory of exactly its size. */
+export interface BundleReadRequest {
+  readonly key: string;
+  readonly into: Uint8Array;
+}
+
+/** An open checkpoint: its index is in memory, whole and checked; the data files are read on demand. */
+export interface Bundle {
+  readonly prefix: string;
+  readonly shardCount: number;
+  readonly entries: ReadonlyMap<string, BundleEntryInfo>;
+  has(key: string): boolean;
+  /** NOT_FOUND for a key that the checkpoint hasn't. */
+  info(key: string): BundleEntryInfo;
+  dataPath(shard: number): string;
+  /**
+   * Reads fixed-width tensors in place, in one load program. Rejects with DATA_LOSS and the like; the error's
+   * `overwritten` names the keys whose memory was written to, wholly or in part.
+   */
+  read(requests: readonly BundleReadRequest[], options?: BundleReadOptions): Promise<void>;
+  /** Reads a tensor of any dtype but variant, or a slice of it, into new memory. */
+  readTensor(key: string, options?: BundleReadOptions & { readonly slice?: TensorSlice }): Promise<HostTensor>;
+  /** Several whole tensors of any dtype but variant, fixed-width ones in one load program. */
+  readTensors(keys: Iterable<string>, options?: BundleReadOptions): Promise<Map<string, HostTensor>>;
+}

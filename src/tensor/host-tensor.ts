@@ -1,0 +1,243 @@
+import { CheckpointError, invalidArgument } from '../errors.ts';
+import { type DType, elementSize, isDType, viewLanes, viewOf } from './dtypes.ts';
+import { allocateMemory } from './memory.ts';
+import { checkShape, describeShape, elementCount, sameShape } from './shape.ts';
+import type { TensorSource } from './source.ts';
+
+/** The typed view of a tensor's elements, by dtype. Complex numbers are pairs (real, imaginary). */
+export interface TensorDataByDType extends Record<DType, NumericData | Uint8Array[]> {
+  float32: Float32Array;
+  float64: Float64Array;
+  float16: Uint16Array;
+  bfloat16: Uint16Array;
+  int8: Int8Array;
+  int16: Int16Array;
+  int32: Int32Array;
+  int64: BigInt64Array;
+  uint8: Uint8Array;
+  uint16: Uint16Array;
+  uint32: Uint32Array;
+  uint64: BigUint64Array;
+  bool: Uint8Array;
+  complex64: Float32Array;
+  complex128: Float64Array;
+  string: Uint8Array[];
+}
+
+export type NumericData =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array;
+
+/** What a {@link HostTensor} is made from, and what is accepted wherever one is. */
+export interface HostTensorInit<D extends DType = DType> {
+  /** TensorFlow's name of the element type. */
+  dtype: D;
+  /** Dimensions; `[]` is a scalar. */
+  shape: readonly number[];
+  /**
+   * The elements, row-major. Fixed-width dtypes: the typed array of the dtype, or raw little-endian bytes (Buffer,
+   * Uint8Array, ArrayBuffer). Strings: `string[]` (stored as UTF-8) or `Uint8Array[]`.
+   */
+  data: NumericData | ArrayBufferLike | readonly string[] | Uint8Array[];
+}
+
+const brand = Symbol.for('tensor-checkpoint.HostTensor');
+
+/**
+ * A tensor in host memory. It wraps the caller's memory and copies nothing: a save reads that memory, a restore writes
+ * into it, so typed arrays made over it stay valid.
+ *
+ * @example
+ * ```ts
+ * const weights = new Float32Array(6);
+ * const tensor = new HostTensor({ dtype: 'float32', shape: [2, 3], data: weights });
+ * ```
+ */
+export class HostTensor<D extends DType = DType> {
+  readonly dtype: D;
+  /** Dimensions, frozen; `[]` is a scalar. */
+  readonly shape: readonly number[];
+  /**
+   * The elements as the dtype's typed array (float32 `Float32Array`, int64 `BigInt64Array`, float16 and bfloat16
+   * `Uint16Array`, bool and float8 `Uint8Array`, complex `Float32Array`/`Float64Array` of pairs); strings are
+   * `Uint8Array[]`.
+   */
+  readonly data: TensorDataByDType[D];
+  readonly #bytes: Uint8Array | null;
+
+  /**
+   * @throws CheckpointError INVALID_ARGUMENT: an unknown dtype or shape, a wrong kind or length of data, misaligned or
+   * resizable memory.
+   */
+  constructor(init: HostTensorInit<D>) {
+    if (typeof init !== 'object' || init === null) {
+      throw invalidArgument(`A HostTensor is made from { dtype, shape, data }, given ${String(init)}.`);
+    }
+    if (!isDType(init.dtype)) {
+      throw invalidArgument(`Unknown dtype ${JSON.stringify(init.dtype)}. Use TensorFlow's name, such as 'float32'.`);
+    }
+    const dtype: D = init.dtype;
+    if (dtype === 'variant') throw invalidArgument('Tensors of dtype variant can be listed, not made.');
+    this.dtype = dtype;
+    this.shape = checkShape(init.shape, elementSize(dtype));
+    if (dtype === 'string') {
+      this.#bytes = null;
+      this.data = stringData(init.data, elementCount(this.shape)) as TensorDataByDType[D];
+    } else {
+      const bytes = rawBytes(dtype, this.shape, init.data);
+      this.#bytes = bytes;
+      this.data = typedView(dtype, bytes, init.data) as TensorDataByDType[D];
+    }
+    Object.defineProperty(this, brand, { value: true });
+  }
+
+  /**
+   * A tensor in new, zeroed memory that is aligned for direct I/O, so that it is saved and restored without a copy.
+   * Strings start empty.
+   *
+   * @throws CheckpointError INVALID_ARGUMENT for a bad dtype or shape, OUT_OF_RANGE if it is larger than memory allows.
+   */
+  static allocate<D extends DType>(init: { dtype: D; shape: readonly number[] }): HostTensor<D> {
+    if (!isDType(init?.dtype)) throw invalidArgument(`Unknown dtype ${JSON.stringify(init?.dtype)}.`);
+    const shape = checkShape(init.shape, elementSize(init.dtype));
+    const count = elementCount(shape);
+    if (init.dtype === 'string') {
+      const data = Array.from({ length: count }, () => new Uint8Array(0));
+      return new HostTensor<D>({ dtype: init.dtype, shape, data });
+    }
+    return new HostTensor<D>({ dtype: init.dtype, shape, data: allocateMemory(count * elementSize(init.dtype)) });
+  }
+
+  /** The tensor's memory. A string tensor has no contiguous memory: INVALID_ARGUMENT; use {@link data}. */
+  get bytes(): Uint8Array {
+    if (this.#bytes === null) throw invalidArgument('A string tensor has no `bytes`; its elements are in `data`.');
+    return this.#bytes;
+  }
+
+  /** Bytes of the elements; for strings, the sum of the elements' lengths. */
+  get byteLength(): number {
+    if (this.#bytes !== null) return this.#bytes.byteLength;
+    return (this.data as Uint8Array[]).reduce((sum, element) => sum + element.byteLength, 0);
+  }
+
+  /**
+   * Copies the elements of `other` into this tensor's memory.
+   *
+   * @throws CheckpointError DTYPE_MISMATCH or SHAPE_MISMATCH where the two differ.
+   */
+  assign(other: HostTensorInit | HostTensor): this {
+    const source = toHostTensor(other);
+    if (source.dtype !== this.dtype) {
+      throw new CheckpointError('DTYPE_MISMATCH', `Can't assign ${source.dtype} to a tensor of ${this.dtype}.`);
+    }
+    if (!sameShape(source.shape, this.shape)) {
+      throw new CheckpointError(
+        'SHAPE_MISMATCH',
+        `Can't assign a tensor of shape ${describeShape(source.shape)} to one of shape ${describeShape(this.shape)}.`,
+      );
+    }
+    if (this.#bytes === null) {
+      const target = this.data as Uint8Array[];
+      (source.data as Uint8Array[]).forEach((element, i) => {
+        target[i] = element.slice();
+      });
+    } else {
+      this.#bytes.set(source.bytes);
+    }
+    return this;
+  }
+}
+
+/** Whether `value` is a HostTensor, of this copy of the package or of another one in the process. */
+export function isHostTensor(value: unknown): value is HostTensor {
+  return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[brand] === true;
+}
+
+/** Whether `value` looks like the plain `{ dtype, shape, data }` that is accepted where a HostTensor is. */
+export function isHostTensorLike(value: unknown): value is HostTensorInit | HostTensor {
+  if (isHostTensor(value)) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  const { dtype, shape, data } = value as Partial<HostTensorInit>;
+  return isDType(dtype) && Array.isArray(shape) && typeof data === 'object' && data !== null;
+}
+
+/** `value` itself if it is a HostTensor, else one made over the memory of a plain `{ dtype, shape, data }`. */
+export function toHostTensor(value: unknown): HostTensor {
+  return isHostTensor(value) ? value : new HostTensor(value as HostTensorInit);
+}
+
+/** Where a save finds the tensor's bytes. */
+export function hostTensorSource(tensor: HostTensor): TensorSource {
+  if (tensor.dtype === 'string') return { kind: 'strings', elements: tensor.data as Uint8Array[] };
+  return { kind: 'memory', bytes: tensor.bytes };
+}
+
+function rawBytes(dtype: DType, shape: readonly number[], data: unknown): Uint8Array {
+  const expected = elementCount(shape) * elementSize(dtype);
+  const what = `${dtype} of shape ${describeShape(shape)}`;
+  let bytes: Uint8Array;
+  if (ArrayBuffer.isView(data)) {
+    const View = viewOf(dtype)!;
+    // Compared by name: an array of another realm (a vm context, a test runner's) is as good.
+    const given = Object.prototype.toString.call(data).slice(8, -1);
+    const isRaw = given === 'Uint8Array' || given === 'Uint8ClampedArray' || given === 'DataView';
+    if (given !== View.name && !isRaw) {
+      throw invalidArgument(`The data of ${what} must be a ${View.name} or raw bytes, given a ${given}.`);
+    }
+    bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  } else if (isArrayBuffer(data)) {
+    bytes = new Uint8Array(data);
+  } else {
+    throw invalidArgument(`The data of ${what} must be a typed array, a Buffer or an ArrayBuffer.`);
+  }
+  const buffer = bytes.buffer as { resizable?: boolean; growable?: boolean };
+  if (buffer.resizable === true || buffer.growable === true) {
+    throw invalidArgument(`The data of ${what} lies in a resizable buffer, which can't be saved. Copy it first.`);
+  }
+  if (bytes.byteLength !== expected) {
+    throw invalidArgument(`The data of ${what} must have ${expected} bytes, given ${bytes.byteLength}.`);
+  }
+  return bytes;
+}
+
+function typedView(dtype: DType, bytes: Uint8Array, given: unknown): NumericData {
+  const View = viewOf(dtype)!;
+  if (given instanceof View && given.constructor === View) return given;
+  const entryBytes = elementSize(dtype) / viewLanes(dtype);
+  if (bytes.byteOffset % entryBytes !== 0) {
+    throw invalidArgument(
+      `The data of a ${dtype} tensor must be aligned to ${entryBytes} bytes, given memory at offset ` +
+        `${bytes.byteOffset} of its buffer. Copy it, for example with Uint8Array.prototype.slice.`,
+    );
+  }
+  return new View(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength / entryBytes);
+}
+
+function stringData(data: unknown, count: number): Uint8Array[] {
+  if (!Array.isArray(data)) throw invalidArgument('The data of a string tensor is an array of strings or Uint8Arrays.');
+  if (data.length !== count) {
+    throw invalidArgument(`The data of this string tensor must have ${count} elements, given ${data.length}.`);
+  }
+  const isBytes = (element: unknown) => Object.prototype.toString.call(element) === '[object Uint8Array]';
+  // The caller's own array, so that a restore is seen through it.
+  if (data.every(isBytes)) return data as Uint8Array[];
+  const encoder = new TextEncoder();
+  return data.map((element) => {
+    if (typeof element === 'string') return encoder.encode(element);
+    if (isBytes(element)) return element as Uint8Array;
+    throw invalidArgument(`An element of a string tensor is a string or a Uint8Array, given a ${typeof element}.`);
+  });
+}
+
+function isArrayBuffer(value: unknown): value is ArrayBufferLike {
+  const kind = Object.prototype.toString.call(value);
+  return kind === '[object ArrayBuffer]' || kind === '[object SharedArrayBuffer]';
+}
