@@ -1,0 +1,52 @@
+// The disk's own limit: fio with direct I/O, fsync at the end, at its better of two settings.
+import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+
+const settings = [
+  ['--bs=4m', '--iodepth=8', '--numjobs=1'],
+  ['--bs=1m', '--iodepth=32', '--numjobs=1'],
+];
+
+export function fioVersion() {
+  const result = spawnSync('fio', ['--version'], { encoding: 'utf8' });
+  return result.status === 0 ? result.stdout.trim() : null;
+}
+
+/**
+ * Bytes per second that fio moves, the better of its settings.
+ * @param {'write' | 'read'} direction
+ * @param {string} directory
+ * @param {number} bytes
+ */
+export function diskLimit(direction, directory, bytes) {
+  const file = path.join(directory, 'fio.tmp');
+  const figures = settings.map((setting) => {
+    if (direction === 'read') run('write', file, bytes, settings[0]);
+    else rmSync(file, { force: true }); // A save writes to new files, so fio does, too.
+    return { ...run(direction, file, bytes, setting) };
+  });
+  rmSync(file, { force: true });
+  return figures.reduce((best, figure) => (figure.bytesPerSecond > best.bytesPerSecond ? figure : best));
+}
+
+function run(direction, file, bytes, setting) {
+  const args = [
+    '--name=limit',
+    `--filename=${file}`,
+    `--size=${bytes}`,
+    `--rw=${direction}`,
+    ...setting,
+    '--ioengine=io_uring',
+    '--direct=1',
+    '--end_fsync=1',
+    '--randrepeat=0',
+    '--refill_buffers=0',
+    '--output-format=json',
+  ];
+  const result = spawnSync('fio', args, { encoding: 'utf8' });
+  if (result.status !== 0) throw new Error(`fio failed: ${result.stderr || result.stdout}`);
+  const job = JSON.parse(result.stdout.slice(result.stdout.indexOf('{'))).jobs[0];
+  // job_runtime includes the closing fsync; bw_bytes leaves it out.
+  return { bytesPerSecond: bytes / (job.job_runtime / 1000), command: `fio ${args.join(' ')}` };
+}
