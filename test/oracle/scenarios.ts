@@ -1,0 +1,15 @@
+import { openingScenarios } from './scenarios-opening.ts';
+import { restoringScenarios } from './scenarios-restoring.ts';
+import { savingScenarios } from './scenarios-saving.ts';
+import { stateFileScenarios } from './scenarios-state-file.ts';
+import { sweepingScenarios } from './scenarios-sweeping.ts';
+import type { Scenario } from './steps.ts';
+
+/** Every scenario that is run through TensorFlow's manager and ours. */
+export const scenarios: readonly Scenario[] = [
+  ...openingScenarios,
+  ...stateFileScenarios,
+  ...savingScenarios,
+  ...sweepingScenarios,
+  ...restoringScenarios,
+];
