@@ -39,7 +39,9 @@ export interface StoredNode {
   readonly childNames: readonly string[];
   child(name: string): StoredNode | undefined;
   /** Own value: its key, dtype and shape in the checkpoint. */
-  value(attribute: string): { readonly key: string; readonly dtype: DType; readonly shape: readonly number[] } | undefined;
+  value(
+    attribute: string,
+  ): { readonly key: string; readonly dtype: DType; readonly shape: readonly number[] } | undefined;
 }
 
 /** A value stored under `<path>/.ATTRIBUTES/<attribute>`. */

@@ -1,0 +1,160 @@
+import type { BundleEntry } from '../bundle/index.ts';
+import { invalidArgument } from '../errors.ts';
+import { elementSize } from '../tensor/dtypes.ts';
+import type { TensorSource } from '../tensor/source.ts';
+import { attributeKey, OBJECT_GRAPH_KEY } from './keys.ts';
+import { encodeObjectGraph } from './object-graph.ts';
+import { isThenable, type Steps, wait } from './steps.ts';
+import type { Snapshot, TrackableValue } from './trackable.ts';
+import type { ObjectTree } from './tree.ts';
+import { graphOfTree } from './tree-graph.ts';
+
+/** The values of a tree, frozen. */
+export interface Capture {
+  /** One entry a value, and the object graph. */
+  readonly entries: readonly BundleEntry[];
+  /** Values without the object graph. */
+  readonly tensors: number;
+  /** Tells every owner that its bytes are no longer needed. May be called again; only the first counts. */
+  release(): void;
+}
+
+interface Structure {
+  readonly tree: ObjectTree;
+  readonly keys: readonly string[];
+  readonly graph: Uint8Array;
+}
+
+/**
+ * Freezes trees. It belongs to one Checkpoint and remembers the last tree's keys and graph: in a training loop the
+ * structure stays, and comparing it is far cheaper than composing 100,000 keys again.
+ */
+export class Capturer {
+  #last: Structure | undefined;
+
+  *capture(tree: ObjectTree): Steps<Capture> {
+    const { keys, graph } = this.#structure(tree);
+    const snapshots: Snapshot[] = [];
+    let released = false;
+    const release = () => {
+      if (released) return;
+      released = true;
+      for (const snapshot of snapshots) snapshot.release?.();
+    };
+    try {
+      const values: TrackableValue[] = [];
+      const sources: (TensorSource | Promise<TensorSource>)[] = [];
+      for (const own of tree.values) {
+        for (const value of own) {
+          const snapshot = value.capture();
+          snapshots.push(snapshot);
+          values.push(value);
+          sources.push(snapshot.source);
+        }
+      }
+      // All at once: each may be a copy from a device, and none should stay unhandled when another fails.
+      if (sources.some(isThenable)) {
+        const settled = yield* wait(Promise.all(sources));
+        settled.forEach((source, i) => {
+          sources[i] = source;
+        });
+      }
+      const entries = values.map((value, i): BundleEntry => {
+        const source = sources[i] as TensorSource;
+        checkSource(value, source, keys[i]!);
+        return { key: keys[i]!, dtype: value.dtype, shape: value.shape, source };
+      });
+      entries.push({
+        key: OBJECT_GRAPH_KEY,
+        dtype: 'string',
+        shape: [],
+        source: { kind: 'strings', elements: [graph] },
+      });
+      return { entries, tensors: values.length, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  #structure(tree: ObjectTree): Structure {
+    if (this.#last !== undefined && sameStructure(this.#last.tree, tree)) return this.#last;
+    const paths = tree.paths();
+    const keys: string[] = [];
+    tree.values.forEach((own, id) => {
+      for (const value of own) keys.push(attributeKey(paths[id]!, value.attribute));
+    });
+    this.#last = { tree, keys, graph: encodeObjectGraph(graphOfTree(tree)) };
+    return this.#last;
+  }
+}
+
+/** Whether two trees have the same keys and the same graph: these follow from edges, attributes and slots alone. */
+function sameStructure(a: ObjectTree, b: ObjectTree): boolean {
+  return (
+    sameList(a.edgeStart, b.edgeStart) &&
+    sameList(a.edgeTargets, b.edgeTargets) &&
+    sameList(a.edgeNames, b.edgeNames) &&
+    a.values.length === b.values.length &&
+    a.values.every((own, id) => {
+      const other = b.values[id]!;
+      return own.length === other.length && own.every((value, i) => value.attribute === other[i]!.attribute);
+    }) &&
+    a.slots.size === b.slots.size &&
+    [...a.slots].every(([id, own]) => {
+      const other = b.slots.get(id);
+      return (
+        other?.length === own.length &&
+        own.every(
+          (slot, i) =>
+            slot.variable === other[i]!.variable && slot.slot === other[i]!.slot && slot.name === other[i]!.name,
+        )
+      );
+    })
+  );
+}
+
+function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** What an adapter hands over is checked here, once: native trusts lengths. */
+function checkSource(value: TrackableValue, source: TensorSource, key: string): void {
+  const elements = value.shape.reduce((product, dimension) => product * dimension, 1);
+  if (source.kind === 'strings') {
+    if (value.dtype !== 'string' || source.elements.length !== elements) {
+      throw invalidArgument(`${key}: ${source.elements.length} strings for a ${value.dtype} tensor of ${elements}.`, {
+        key,
+      });
+    }
+    return;
+  }
+  const given = source.kind === 'memory' ? source.bytes.byteLength : source.byteLength;
+  const expected = elements * elementSize(value.dtype);
+  if (given !== expected || value.dtype === 'string') {
+    throw invalidArgument(
+      `${key}: ${given} bytes for a ${value.dtype} tensor of shape [${value.shape.join(', ')}], which takes ${expected}.` +
+        (given === 0 ? ' Was its memory transferred to another thread?' : ''),
+      { key },
+    );
+  }
+  if (source.kind === 'memory') checkBuffer(source.bytes.buffer, key);
+}
+
+/** Memory that can shrink or is shared can't be handed to other threads safely. */
+export function checkBuffer(buffer: ArrayBufferLike, key: string): void {
+  if (typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer) {
+    throw invalidArgument(
+      `${key} lies in a SharedArrayBuffer, which native code can't hold on to. Use an ArrayBuffer, or HostTensor.allocate().`,
+      { key },
+    );
+  }
+  if ((buffer as ArrayBuffer).resizable) {
+    throw invalidArgument(
+      `${key} lies in a resizable ArrayBuffer, which could shrink while it is being saved. Use one of fixed length.`,
+      { key },
+    );
+  }
+}

@@ -1,0 +1,188 @@
+import type { Bundle, BundleReadRequest } from '../bundle/index.ts';
+import {
+  CheckpointError,
+  type CheckpointErrorCode,
+  type CheckpointErrorContext,
+  isCheckpointError,
+} from '../errors.ts';
+import { HostTensor } from '../tensor/host-tensor.ts';
+import { describeShape, sameShape } from '../tensor/shape.ts';
+import type { NormalizedReadOptions } from './options.ts';
+import type { Match, RestoreSession } from './restore-session.ts';
+
+type Problem = NonNullable<CheckpointErrorContext['problems']>[number];
+
+/**
+ * Checks all that the index can tell about these matches before anything is assigned.
+ *
+ * @throws CheckpointError with every defect in `problems`; its code is that of the first.
+ */
+export function checkMatches(matches: readonly Match[], bundle: Bundle): void {
+  const problems: Problem[] = [];
+  const add = (code: CheckpointErrorCode, key: string, message: string) => problems.push({ code, key, message });
+  for (const { key, value, node } of matches) {
+    const entry = bundle.entries.get(key);
+    if (entry === undefined) {
+      add('DATA_LOSS', key, `${key}: the object graph names this key, but the index doesn't have it`);
+      continue;
+    }
+    const what = `${key} (${node.description})`;
+    if (entry.dtype !== value.dtype && !value.acceptedDTypes?.includes(entry.dtype)) {
+      add('DTYPE_MISMATCH', key, `${what}: stored as ${entry.dtype}, the object is ${value.dtype}`);
+    }
+    if (value.anyShape !== true && !sameShape(entry.shape, value.shape)) {
+      const shapes = `${describeShape(entry.shape)}, the object's is ${describeShape(value.shape)}`;
+      add('SHAPE_MISMATCH', key, `${what}: the stored shape is ${shapes}`);
+    } else if (
+      value.destination.kind === 'memory' &&
+      entry.dtype === value.dtype &&
+      entry.slices === null &&
+      entry.byteLength !== value.destination.bytes.byteLength
+    ) {
+      const sizes = `${entry.byteLength} bytes, the object has ${value.destination.bytes.byteLength}`;
+      add('INVALID_ARGUMENT', key, `${what}: stored in ${sizes}`);
+    }
+  }
+  const first = problems[0];
+  if (first === undefined) return;
+  const SHOWN = 20;
+  const list = problems.slice(0, SHOWN).map(({ message }) => `\n  ${message}`);
+  if (problems.length > SHOWN) list.push(`\n  … and ${problems.length - SHOWN} more (see error.problems)`);
+  throw new CheckpointError(
+    first.code,
+    `${bundle.prefix} does not fit the objects; nothing was changed. ${problems.length} of ${matches.length} values:${list.join('')}`,
+    { path: bundle.prefix, key: first.key, problems },
+  );
+}
+
+/** A value that was read and is not yet given to its object. */
+interface Loaded {
+  readonly match: Match;
+  give(): void | Promise<void>;
+}
+
+/**
+ * Reads the matches and assigns them. Memory is filled in place unless `atomic`; what replaces is handed over after
+ * everything was verified, or batch by batch with `atomic: false`.
+ *
+ * @throws CheckpointError with `overwritten`: the keys whose objects don't hold their old value any more.
+ */
+export async function loadMatches(
+  matches: readonly Match[],
+  bundle: Bundle,
+  session: RestoreSession,
+  options: NormalizedReadOptions,
+): Promise<void> {
+  const overwritten: string[] = [];
+  try {
+    for (const batch of batches(matches, bundle, options)) {
+      const loaded = await readBatch(batch, bundle, options);
+      for (const { match, give } of loaded) {
+        options.signal?.throwIfAborted();
+        const pending = give();
+        overwritten.push(match.key);
+        if (pending !== undefined) await pending;
+        session.assigned(match);
+      }
+    }
+  } catch (error) {
+    throw withOverwritten(error, overwritten, bundle.prefix);
+  }
+}
+
+/** One batch, unless replaced values may be assigned as they come: then each batch needs little memory at a time. */
+function* batches(matches: readonly Match[], bundle: Bundle, options: NormalizedReadOptions): Generator<Match[]> {
+  if (options.atomic !== false) {
+    yield [...matches];
+    return;
+  }
+  let batch: Match[] = [];
+  let bytes = 0;
+  for (const match of matches) {
+    const size = match.value.destination.kind === 'memory' ? 0 : bundle.entries.get(match.key)!.byteLength;
+    if (bytes > 0 && bytes + size > options.stagingBytes) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(match);
+    bytes += size;
+  }
+  yield batch;
+}
+
+async function readBatch(batch: Match[], bundle: Bundle, options: NormalizedReadOptions): Promise<Loaded[]> {
+  const { threads, stagingBytes, verify, signal } = options;
+  const read = { threads: threads === 0 ? undefined : threads, stagingBytes, verify, signal };
+  const loaded: Loaded[] = new Array(batch.length);
+  const requests: BundleReadRequest[] = [];
+  // Strings vary in length and come first: they are small, and their damage shows before any memory is touched.
+  for (const [i, match] of batch.entries()) {
+    const { destination } = match.value;
+    const entry = bundle.entries.get(match.key)!;
+    if (destination.kind === 'memory') {
+      const { bytes } = destination;
+      if (options.atomic === true) {
+        const copy = HostTensor.allocate({ dtype: 'uint8', shape: [bytes.byteLength] }).bytes;
+        requests.push({ key: match.key, into: copy });
+        loaded[i] = { match, give: () => bytes.set(copy) };
+      } else {
+        requests.push({ key: match.key, into: bytes });
+        loaded[i] = { match, give: () => {} };
+      }
+    } else if (entry.dtype === 'string') {
+      const tensor = await bundle.readTensor(match.key, read);
+      loaded[i] = { match, give: () => destination.assign(tensor) };
+    } else {
+      const tensor = HostTensor.allocate({ dtype: entry.dtype, shape: entry.shape });
+      requests.push({ key: match.key, into: tensor.bytes });
+      loaded[i] = { match, give: () => destination.assign(tensor) };
+    }
+  }
+  const inPlace = new Set(options.atomic === true ? [] : batch.filter(isInPlace).map(({ key }) => key));
+  try {
+    if (requests.length > 0) await bundle.read(requests, { ...read, onProgress: options.onProgress });
+  } catch (error) {
+    // The reader names what it wrote to; only memory of the caller's counts, not what was to be handed over.
+    const touched = isCheckpointError(error) ? (error.overwritten ?? []) : [];
+    throw withOverwritten(
+      error,
+      touched.filter((key) => inPlace.has(key)),
+      bundle.prefix,
+      true,
+    );
+  }
+  return loaded;
+}
+
+function isInPlace(match: Match): boolean {
+  return match.value.destination.kind === 'memory';
+}
+
+/** The same error, with the keys that were overwritten: those it names already (or `replace`s), and these. */
+function withOverwritten(error: unknown, keys: readonly string[], prefix: string, replace = false): unknown {
+  if (!isCheckpointError(error)) {
+    if (keys.length === 0) return error;
+    const message = error instanceof Error ? error.message : String(error);
+    const name = (error as Partial<Error> | undefined)?.name;
+    return new CheckpointError(name === 'AbortError' ? 'ABORTED' : 'INVALID_ARGUMENT', message, {
+      path: prefix,
+      overwritten: keys,
+      cause: error,
+    });
+  }
+  const overwritten = replace ? [...keys] : [...keys, ...(error.overwritten ?? [])];
+  const { code, path, key, offset, errno, syscall, problems } = error;
+  const said =
+    overwritten.length === 0 || !replace ? '' : ` ${overwritten.length} objects had already been overwritten.`;
+  return new CheckpointError(code, `${error.message}${said}`, {
+    path,
+    key,
+    offset,
+    errno,
+    syscall,
+    problems,
+    overwritten: overwritten.length === 0 ? undefined : overwritten,
+    cause: error.cause ?? error,
+  });
+}

@@ -1,0 +1,231 @@
+import { CheckpointError, invalidArgument } from '../errors.ts';
+import {
+  type HostTensor,
+  type HostTensorInit,
+  hostTensorSource,
+  isHostTensor,
+  isHostTensorLike,
+  toHostTensor,
+} from '../tensor/host-tensor.ts';
+import { type Counter, type CounterDType, isCounter } from './counter.ts';
+import { PYTHON_STATE, VARIABLE_VALUE } from './keys.ts';
+import type { Adapter, HasCheckpointChildren, Serializable, TrackableNode, TrackableValue } from './trackable.ts';
+import type { Resolve } from './tree.ts';
+
+/**
+ * The resolver of a Checkpoint: which node of the object graph a value is. In this order: tensors and counters of this
+ * package; objects that name their own children; what an adapter knows; serializable state; plain tensors; arrays and
+ * plain objects. Adapters come before containers, so that they can claim a container whose items they replace.
+ */
+export function createResolver(adapters: readonly Adapter[]): Resolve {
+  // Nodes of leaves don't change, and a state may have 100,000 of them: they are made once.
+  const leaves = new WeakMap<object, TrackableNode>();
+
+  return function resolve(value, where) {
+    if (typeof value !== 'object' && typeof value !== 'function') throw unsupported(value, where);
+    if (value === null) throw unsupported(value, where);
+    const known = leaves.get(value);
+    if (known !== undefined) return known;
+
+    if (isHostTensor(value)) return remember(leaves, value, tensorNode(value));
+    if (isCounter(value)) return remember(leaves, value, counterNode(value));
+    if (hasChildren(value)) return objectNode(value);
+    for (const adapter of adapters) {
+      const node = adapter.adapt(value);
+      if (node !== undefined) return node;
+    }
+    if (isSerializable(value)) return stateNode(value);
+    if (isHostTensorLike(value)) return plainTensorNode(value, where);
+    if (Array.isArray(value)) return arrayNode(value);
+    if (isPlainObject(value)) return plainNode(value as Record<string, unknown>);
+    throw unsupported(value, where);
+  };
+}
+
+function remember(leaves: WeakMap<object, TrackableNode>, value: object, node: TrackableNode): TrackableNode {
+  leaves.set(value, node);
+  return node;
+}
+
+function unsupported(value: unknown, where: () => string): CheckpointError {
+  const given =
+    value === null ? 'null' : typeof value === 'object' ? `an instance of ${value.constructor?.name}` : typeof value;
+  return invalidArgument(
+    `${where()} is ${given}, which a checkpoint can't hold. It holds HostTensor, Counter, objects with serialize() ` +
+      'and deserialize(), plain objects and arrays of these, objects with checkpointChildren(), and what the ' +
+      'adapters given to the Checkpoint know (tfjs models, optimizers and variables need adapters: [tfjs(tf)]).',
+  );
+}
+
+function hasChildren(value: object): value is HasCheckpointChildren {
+  return typeof (value as Partial<HasCheckpointChildren>).checkpointChildren === 'function';
+}
+
+function isSerializable(value: object): value is Serializable {
+  const candidate = value as Partial<Serializable>;
+  return typeof candidate.serialize === 'function' && typeof candidate.deserialize === 'function';
+}
+
+function isPlainObject(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value);
+  // An object literal of another realm (vm, a test runner) has that realm's Object.prototype: one without a parent.
+  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
+}
+
+function plainTensor(value: HostTensorInit, where: () => string): HostTensor {
+  try {
+    return toHostTensor(value);
+  } catch (cause) {
+    throw invalidArgument(`${where()}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function tensorNode(tensor: HostTensor): TrackableNode {
+  return {
+    identity: tensor,
+    description: 'HostTensor',
+    values: () => [tensorValue(tensor, (value) => tensor.assign(value))],
+  };
+}
+
+function plainTensorNode(value: HostTensorInit, where: () => string): TrackableNode {
+  return {
+    identity: value,
+    description: 'HostTensor',
+    // A plain tensor is wrapped anew each time: its owner may have put other memory into it.
+    values: () => [tensorValue(plainTensor(value, where), (restored) => assignStrings(value, restored))],
+  };
+}
+
+/** Into the caller's own array, in the form in which its elements are. */
+function assignStrings(target: HostTensorInit, value: HostTensor): void {
+  const elements = target.data as (string | Uint8Array)[];
+  (value.data as Uint8Array[]).forEach((bytes, i) => {
+    elements[i] = typeof elements[i] === 'string' ? new TextDecoder().decode(bytes) : bytes;
+  });
+}
+
+function tensorValue(tensor: HostTensor, assign: (value: HostTensor) => void): TrackableValue {
+  const { dtype, shape } = tensor;
+  if (dtype === 'string') {
+    return {
+      attribute: VARIABLE_VALUE,
+      dtype,
+      shape,
+      capture: () => ({ source: hostTensorSource(tensor) }),
+      destination: { kind: 'replace', assign },
+    };
+  }
+  return {
+    attribute: VARIABLE_VALUE,
+    dtype,
+    shape,
+    capture: () => ({ source: hostTensorSource(tensor) }),
+    destination: { kind: 'memory', bytes: tensor.bytes },
+  };
+}
+
+function counterNode(counter: Counter): TrackableNode {
+  return {
+    identity: counter,
+    description: 'Counter',
+    values: () => [
+      {
+        attribute: VARIABLE_VALUE,
+        dtype: counter.dtype,
+        shape: [],
+        acceptedDTypes: ['int64', 'int32'],
+        capture: () => ({ source: { kind: 'memory', bytes: counterBytes(counter) } }),
+        destination: {
+          kind: 'replace',
+          assign(value) {
+            const view = new DataView(value.bytes.buffer, value.bytes.byteOffset, value.byteLength);
+            const stored = value.dtype === 'int64' ? view.getBigInt64(0, true) : BigInt(view.getInt32(0, true));
+            const number = Number(stored);
+            if (!Number.isSafeInteger(number)) {
+              throw new CheckpointError(
+                'OUT_OF_RANGE',
+                `The stored counter ${stored} does not fit a JavaScript number.`,
+              );
+            }
+            counter.restore(number, value.dtype as CounterDType);
+          },
+        },
+      },
+    ],
+  };
+}
+
+function counterBytes(counter: Counter): Uint8Array {
+  const bytes = new Uint8Array(counter.dtype === 'int64' ? 8 : 4);
+  const view = new DataView(bytes.buffer);
+  if (counter.dtype === 'int64') view.setBigInt64(0, BigInt(counter.value), true);
+  else view.setInt32(0, counter.value, true);
+  return bytes;
+}
+
+function stateValues(state: Serializable): TrackableValue[] {
+  return [
+    {
+      attribute: PYTHON_STATE,
+      dtype: 'string',
+      shape: [],
+      capture() {
+        const text = state.serialize();
+        if (typeof text !== 'string' || !text.isWellFormed()) {
+          throw invalidArgument(
+            typeof text === 'string'
+              ? 'serialize() returned text with a lone surrogate, which UTF-8 can not hold. Encode binary state, for example as base64.'
+              : `serialize() must return a string, not ${text === null ? 'null' : typeof text}. It is called synchronously: a promise can't be saved.`,
+          );
+        }
+        return { source: { kind: 'strings', elements: [new TextEncoder().encode(text)] } };
+      },
+      destination: {
+        kind: 'replace',
+        assign(value) {
+          const bytes = (value.data as Uint8Array[])[0]!;
+          let text: string;
+          try {
+            text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+          } catch (cause) {
+            throw new CheckpointError(
+              'UNSUPPORTED',
+              'The stored state is binary, not UTF-8 text; read it with loadVariable().',
+              { cause },
+            );
+          }
+          state.deserialize(text);
+        },
+      },
+    },
+  ];
+}
+
+function stateNode(state: Serializable): TrackableNode {
+  return { identity: state, description: 'Serializable', values: () => stateValues(state) };
+}
+
+function objectNode(value: HasCheckpointChildren): TrackableNode {
+  return {
+    identity: value,
+    description: value.constructor?.name ?? 'object',
+    children: () => Object.entries(value.checkpointChildren()),
+    ...(isSerializable(value) ? { values: () => stateValues(value) } : {}),
+  };
+}
+
+function arrayNode(items: readonly unknown[]): TrackableNode {
+  return {
+    identity: items,
+    description: 'Array',
+    // Not entries(): a hole is reported as the undefined that it reads as.
+    *children() {
+      for (let i = 0; i < items.length; i++) yield [String(i), items[i]];
+    },
+  };
+}
+
+function plainNode(object: Record<string, unknown>): TrackableNode {
+  return { identity: object, description: 'object', children: () => Object.entries(object) };
+}
