@@ -20,7 +20,7 @@ extern const Crc32cImplementation kPortable;
 // Copies in pieces that stay in the first-level cache and sums each where it arrived, so that memory is passed once.
 template <uint32_t (*extend)(uint32_t, const uint8_t*, size_t)>
 uint32_t CopyByPieces(uint32_t crc, uint8_t* dst, const uint8_t* src, size_t n) {
-  constexpr size_t kPiece = 8192;
+  constexpr size_t kPiece = 10240;
   while (n > 0) {
     const size_t piece = std::min(n, kPiece);
     std::memcpy(dst, src, piece);

@@ -142,6 +142,26 @@ TEST_P(Crc32cConformance, CopiesExactlyTheBytesAtEveryLengthAndAlignment) {
   }
 }
 
+TEST_P(Crc32cConformance, CopiesExactlyTheBytesOfLongRunsAtEveryAlignment) {
+  constexpr uint8_t kGuard = 0xa5;
+  constexpr size_t kLongest = 40000;
+  const std::vector<uint8_t> bytes = RandomBytes(kLongest + kAlignments, 15);
+  std::vector<uint8_t> room(kLongest + 4 * kAlignments);
+  const std::vector<uint8_t> untouched(room.size(), kGuard);
+  std::mt19937 random(16);
+  for (size_t alignment = 0; alignment < kAlignments; ++alignment) {
+    for (const size_t n : {size_t{10239}, size_t{16383}, size_t{16384}, 16385 + random() % 600, kLongest}) {
+      const size_t start = kAlignments + alignment;
+      const uint8_t* const src = bytes.data() + random() % kAlignments;
+      std::memset(room.data(), kGuard, room.size());
+      ASSERT_EQ(GetParam().copy(7, room.data() + start, src, n), Bitwise(7, src, n)) << n << " at " << alignment;
+      ASSERT_EQ(std::memcmp(room.data() + start, src, n), 0) << n << " at " << alignment;
+      ASSERT_EQ(std::memcmp(room.data(), untouched.data(), start), 0) << n << " at " << alignment;
+      ASSERT_EQ(std::memcmp(room.data() + start + n, untouched.data(), room.size() - start - n), 0) << n;
+    }
+  }
+}
+
 TEST_P(Crc32cConformance, EqualsTheDefinitionForLargeSizes) {
   const std::vector<uint8_t> bytes = RandomBytes((size_t{4} << 20) + 4096, 5);
   std::vector<uint8_t> copy(bytes.size());
