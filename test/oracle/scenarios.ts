@@ -5,11 +5,13 @@ import { stateFileScenarios } from './scenarios-state-file.ts';
 import { sweepingScenarios } from './scenarios-sweeping.ts';
 import type { Scenario } from './steps.ts';
 
-/** Every scenario that is run through TensorFlow's manager and ours. */
-export const scenarios: readonly Scenario[] = [
-  ...openingScenarios,
-  ...stateFileScenarios,
-  ...savingScenarios,
-  ...sweepingScenarios,
-  ...restoringScenarios,
-];
+/** Every scenario that is run through TensorFlow's manager and ours, by the file of its recording in expected/. */
+export const groups: Readonly<Record<string, readonly Scenario[]>> = {
+  opening: openingScenarios,
+  'state-file': stateFileScenarios,
+  saving: savingScenarios,
+  sweeping: sweepingScenarios,
+  restoring: restoringScenarios,
+};
+
+export const scenarios: readonly Scenario[] = Object.values(groups).flat();

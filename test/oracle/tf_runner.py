@@ -156,8 +156,8 @@ class Run:
     return {
         "latest": state.model_checkpoint_path,
         "paths": list(state.all_model_checkpoint_paths),
-        "timestamps": [repr(t) for t in state.all_model_checkpoint_timestamps],
-        "lastPreserved": repr(state.last_preserved_timestamp),
+        "timestamps": [self.number(t) for t in state.all_model_checkpoint_timestamps],
+        "lastPreserved": self.number(state.last_preserved_timestamp),
     }
 
   def do_checkpointSave(self, step):
@@ -202,6 +202,19 @@ class Run:
       else:
         os.unlink(path)
 
+  def do_deleteManaged(self, step):
+    managed = self.manager.checkpoints
+    if step["nth"] >= len(managed) or managed[step["nth"]] == self.manager.latest_checkpoint:
+      return
+    prefix = managed[step["nth"]]
+    directory = os.path.dirname(prefix)
+    for name in os.listdir(directory) if os.path.isdir(directory) else []:
+      path = os.path.join(directory, name)
+      index = path == prefix + ".index"
+      data = path.startswith(prefix + ".data-")
+      if (index and step["what"] != "data") or (data and step["what"] != "index"):
+        os.unlink(path)
+
   def do_directory(self, step):
     os.makedirs(os.path.join(self.root, step["path"]))
 
@@ -232,6 +245,11 @@ class Run:
         "states": {} if unknown else states,
         "files": [] if unknown else files,
     }
+
+  @staticmethod
+  def number(value):
+    """A double as JSON can hold it: JSON has no nan, inf, and JavaScript's has no -0."""
+    return value if np.isfinite(value) and str(value) != "-0.0" else str(value)
 
   @staticmethod
   def plain(value):
