@@ -102,7 +102,7 @@ export function composeSave(commit: Commit): SaveProgram {
  */
 export function composeState(state: StatePublication, options: SaveProgramOptions): SaveProgram {
   const blobs: Blob[] = [];
-  const { prepare, publish, publishAgain } = publication(state, blobs);
+  const { prepare, publish, publishAgain, putBack } = publication(state, blobs);
   const steps: Step[] = [
     ...prepare,
     { op: 'sync' },
@@ -111,7 +111,7 @@ export function composeState(state: StatePublication, options: SaveProgramOption
     ...deletionSteps(state.deletions),
     ...publishAgain,
   ];
-  return { ...noData(), blobs, steps, undo: [], options };
+  return { ...noData(), blobs, steps, undo: putBack, options };
 }
 
 /** A program that removes checkpoints and nothing else. */

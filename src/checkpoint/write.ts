@@ -2,7 +2,7 @@ import { basename, dirname } from 'node:path';
 import { type BundlePlan, type BundlePlanner, indexPath, parseDataName } from '../bundle/index.ts';
 import { CheckpointError, invalidArgument, isCheckpointError } from '../errors.ts';
 import type { SaveProgram, SaveProgramOptions, SaveStats } from '../native/contract.ts';
-import { makeDirectoriesSync, readDirectorySync, runSave, type SaveRun } from '../native/engine.ts';
+import { makeDirectoriesSync, type NativeWarning, readDirectorySync, runSave, type SaveRun } from '../native/engine.ts';
 import type { Capture, Capturer } from './capture.ts';
 import { type CheckpointFiles, composeRemoval, composeSave, composeState, type StatePublication } from './commit.ts';
 import { announceWrite, enterPrefix, type Lane, leavePrefix } from './lanes.ts';
@@ -230,7 +230,7 @@ export class Write implements WriteHandle {
     this.#run = runSave(program, {
       names: plan === undefined ? undefined : (tensor) => plan.keyOf(tensor),
       onProgress: plan === undefined ? undefined : this.#options.onProgress,
-      onWarning: (warning) => this.#warn(warning),
+      onWarning: (warning) => this.#warn(describeWarning(warning)),
     });
     return this.#run;
   }
@@ -340,7 +340,7 @@ export async function removeFiles(prefix: string, durable: boolean): Promise<voi
   const options = { threads: 0, stagingBytes: 0, copy: false, durable, direct: false, progress: false };
   await runSave(composeRemoval([files], options), {
     onWarning: (warning) => {
-      if (warning.kind !== 'missing') failures.push(warning);
+      if (warning.kind !== 'missing') failures.push(describeWarning(warning));
     },
   }).finished;
   const first = failures[0];
@@ -370,6 +370,19 @@ export function programOptions(options: NormalizedWriteOptions): SaveProgramOpti
     direct: true,
     progress: options.onProgress !== undefined,
   };
+}
+
+function describeWarning(warning: NativeWarning & { key?: string }): WriteWarning {
+  const { kind, key, path } = warning;
+  const what = {
+    changed: `${key ?? 'A tensor'} was changed while it was being saved; a consistent copy was stored. Save with snapshot: 'copy' to go on at once.`,
+    unlink: `${path} could not be deleted`,
+    missing: `${path} was to be deleted and is not there`,
+    syncDirectory: `${path} could not be synced: what was deleted in it may come back after a power cut`,
+  }[kind];
+  const detail =
+    warning.message === undefined || kind === 'changed' || kind === 'missing' ? '' : `: ${warning.message}`;
+  return { kind, key, path, message: `${what}${detail}` };
 }
 
 function aborted(path: string, signal: AbortSignal | undefined): CheckpointError {

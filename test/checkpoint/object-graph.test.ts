@@ -1,0 +1,191 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { Counter } from '../../src/checkpoint/counter.ts';
+import { decodeObjectGraph, encodeObjectGraph, type ObjectGraph } from '../../src/checkpoint/object-graph.ts';
+import { RootObjects } from '../../src/checkpoint/root.ts';
+import type { Adapter, TrackableNode } from '../../src/checkpoint/trackable.ts';
+import { createResolver } from '../../src/checkpoint/trackables.ts';
+import { walkNow } from '../../src/checkpoint/tree.ts';
+import { graphOfTree } from '../../src/checkpoint/tree-graph.ts';
+import { HostTensor } from '../../src/tensor/host-tensor.ts';
+
+const fixture = (name: string) =>
+  new Uint8Array(readFileSync(new URL(`../fixtures/object-graph/${name}/graph.pb`, import.meta.url)));
+
+const floats = (...data: number[]) =>
+  new HostTensor({ dtype: 'float32', shape: [data.length], data: new Float32Array(data) });
+
+function graphOf(objects: Record<string, unknown>, options: { counter?: boolean; adapters?: Adapter[] } = {}) {
+  const root = new RootObjects({}, objects, new Counter());
+  const tree = walkNow(
+    root.node(() => options.counter ?? false),
+    createResolver(options.adapters ?? []),
+  );
+  return graphOfTree(tree);
+}
+
+/** TensorFlow also stores the variables' global names, which nothing here has. */
+function withoutFullNames(graph: ObjectGraph): ObjectGraph {
+  return {
+    nodes: graph.nodes.map((node) => ({
+      ...node,
+      attributes: node.attributes.map((attribute) => ({ ...attribute, fullName: '' })),
+    })),
+  };
+}
+
+/** What toEqual compares: absent and undefined fields are the same. */
+const plain = (graph: ObjectGraph) => JSON.parse(JSON.stringify(graph));
+
+describe('the codec', () => {
+  it.each(['nested', 'cycle', 'slots', 'keras'])('reads and writes TensorFlow’s bytes of %s unchanged', (name) => {
+    const bytes = fixture(name);
+    expect(Buffer.from(encodeObjectGraph(decodeObjectGraph(bytes))).equals(bytes)).toBe(true);
+  });
+
+  it('finds every truncation that cuts a node', () => {
+    const bytes = fixture('nested');
+    const whole = decodeObjectGraph(bytes).nodes.length;
+    for (let length = 0; length < bytes.length; length++) {
+      let nodes = -1;
+      try {
+        nodes = decodeObjectGraph(bytes.subarray(0, length)).nodes.length;
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'DATA_LOSS' });
+      }
+      expect(nodes).toBeLessThan(whole);
+    }
+  });
+
+  it('refuses an edge to a node that does not exist', () => {
+    const leaf = { children: [], attributes: [], slots: [] };
+    const child = { ...leaf, children: [{ nodeId: 2, localName: 'x' }] };
+    expect(() => decodeObjectGraph(encodeObjectGraph({ nodes: [child, leaf] }))).toThrow(/node 2, and there are 2/);
+    const slot = { ...leaf, slots: [{ variable: 1, name: 'm', slot: 7 }] };
+    expect(() => decodeObjectGraph(encodeObjectGraph({ nodes: [slot, leaf] }))).toThrow(/node 7/);
+    expect(() => decodeObjectGraph(new Uint8Array())).toThrow(/no root/);
+  });
+
+  it('refuses a name that is not UTF-8', () => {
+    const bytes = encodeObjectGraph({
+      nodes: [{ children: [{ nodeId: 0, localName: 'abcd' }], attributes: [], slots: [] }],
+    });
+    // A character of four bytes without its last: replacement would keep the length.
+    bytes.set([0x41, 0xf0, 0x9f, 0x98], bytes.length - 4);
+    expect(() => decodeObjectGraph(bytes)).toThrow(/UTF-8/);
+  });
+});
+
+describe('the graph of a tree is TensorFlow’s for the same objects', () => {
+  it('nested containers, a shared variable, host state, names to escape, the save counter', () => {
+    const shared = floats(1, 2, 3);
+    const state = { serialize: () => 'x', deserialize: () => {} };
+    const graph = graphOf(
+      {
+        weights: { kernel: floats(1), bias: shared },
+        step: new Counter(7),
+        state,
+        pair: { checkpointChildren: () => ({ second: floats(4, 5), first: floats(6) }) },
+        layers: [shared, { gamma: floats(0.5) }, []],
+        'dotted.name/with slash': floats(1),
+      },
+      { counter: true },
+    );
+    expect(plain(graph)).toEqual(plain(withoutFullNames(decodeObjectGraph(fixture('nested')))));
+  });
+
+  it('objects that refer to each other', () => {
+    const a = { checkpointChildren: (): Record<string, unknown> => ({ b }) };
+    const b = { checkpointChildren: (): Record<string, unknown> => ({ a, value: floats(2.5) }) };
+    expect(plain(graphOf({ a, b }))).toEqual(plain(withoutFullNames(decodeObjectGraph(fixture('cycle')))));
+  });
+
+  it('slot variables, optimizer by optimizer, slot name by slot name, in the order of their variables', () => {
+    const u = floats(1, 2);
+    const v = floats(3);
+    const optimizer = { kind: 'optimizer' };
+    const of = new Map([u, v].map((variable) => [variable, { m: floats(0), v: floats(0) }]));
+    const power = floats(0);
+    const power2 = floats(0);
+    const node: TrackableNode = {
+      identity: optimizer,
+      description: 'Adam',
+      children: () => [
+        ['beta1_power', power],
+        ['beta2_power', power2],
+      ],
+      *slots() {
+        for (const name of ['m', 'v'] as const) {
+          for (const variable of [u, v]) yield { variable, name, slot: of.get(variable)![name] };
+        }
+      },
+    };
+    const adapter: Adapter = { name: 'test', adapt: (value) => (value === optimizer ? node : undefined) };
+    const graph = graphOf({ vars: { v, u }, optimizer }, { adapters: [adapter] });
+    expect(plain(graph)).toEqual(plain(withoutFullNames(decodeObjectGraph(fixture('slots')))));
+  });
+});
+
+describe('an object tree', () => {
+  it('names the path of a value that it can not hold', () => {
+    const cases: [unknown, RegExp][] = [
+      [{ model: { layers: [floats(1), 3] } }, /checkpoint\["model"\]\["layers"\]\["1"\] is number/],
+      [{ x: null }, /checkpoint\["x"\] is null/],
+      [{ x: undefined }, /checkpoint\["x"\] is undefined/],
+      [{ x: new Map() }, /an instance of Map/],
+      [{ x: () => 1 }, /is function/],
+      [{ x: Object.assign([], { 1: floats(1) }) }, /checkpoint\["x"\]\["0"\] is undefined/],
+      [{ x: { dtype: 'float32', shape: [2], data: new Float32Array(3) } }, /checkpoint\["x"\].*8 bytes, given 12/],
+    ];
+    for (const [objects, message] of cases) {
+      expect(() => graphOf(objects as Record<string, unknown>), String(message)).toThrow(message);
+    }
+  });
+
+  it('refuses names that can not be stored', () => {
+    expect(() => graphOf({ '': floats(1) })).toThrow(/non-empty string/);
+    expect(() => graphOf({ 'a\0b': floats(1) })).toThrow(/without NUL/);
+    expect(() => graphOf({ '\ud800': floats(1) })).toThrow(/well-formed/);
+    expect(() => graphOf({ save_counter: new Counter() })).toThrow(/save counter of its own/);
+    const twice: Adapter = {
+      name: 'twice',
+      adapt: (value) =>
+        value instanceof Date
+          ? {
+              identity: value,
+              description: 'twice',
+              children: () => [
+                ['a', floats(1)],
+                ['a', floats(2)],
+              ],
+            }
+          : undefined,
+    };
+    expect(() => graphOf({ x: new Date() }, { adapters: [twice] })).toThrow(/two of its children 'a'/);
+  });
+
+  it('sorts the root’s names by code point, as Python does, and keeps the order of nested ones', () => {
+    const names = graphOf({ '\u{10000}': floats(1), '\uffff': { z: floats(1), a: floats(2) }, b: floats(3) }).nodes;
+    expect(names[0]!.children.map(({ localName }) => localName)).toEqual(['b', '\uffff', '\u{10000}']);
+    expect(names[2]!.children.map(({ localName }) => localName)).toEqual(['z', 'a']);
+  });
+
+  it('refuses a slot that is also reached by a path', () => {
+    const u = floats(1);
+    const node = (identity: object): TrackableNode => ({
+      identity,
+      description: 'optimizer',
+      slots: () => [{ variable: u, name: 'm', slot: u }],
+    });
+    const adapter: Adapter = { name: 't', adapt: (value) => (value instanceof Date ? node(value) : undefined) };
+    expect(() => graphOf({ u, o: new Date() }, { adapters: [adapter] })).toThrow(/also reached by another path/);
+  });
+
+  it('walks a hundred thousand tensors in about linear time', () => {
+    const tensor = (i: number) => ({ dtype: 'float32', shape: [1], data: new Float32Array([i]) });
+    const objects = { weights: Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`w${i}`, tensor(i)])) };
+    const graph = graphOf(objects);
+    expect(graph.nodes).toHaveLength(100_002);
+    expect(decodeObjectGraph(encodeObjectGraph(graph)).nodes).toHaveLength(100_002);
+  });
+});

@@ -1,0 +1,302 @@
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import {
+  ExtentKind,
+  type FileStat,
+  type LoadDamage,
+  type LoadEvent,
+  type LoadProgram,
+  type NativeAddon,
+  type NativeError,
+  NO_BUFFER,
+  type SaveEvent,
+  type SaveProgram,
+  type Step,
+} from '../../src/native/contract.ts';
+
+/**
+ * The contract of src/native/contract.ts in plain JavaScript, one step after the other, and with hooks: a test can
+ * stop a program before any step, or fail it there as a disk would. It is slow, copies, and is no part of the package.
+ * Use it by mocking the loader:
+ *
+ *     vi.mock('../../src/native/loader.ts', async () => await import('../support/reference-addon.ts'));
+ */
+export const hooks: {
+  /** Called before each step of a save; what it throws fails the step, what it returns is waited for. */
+  beforeStep?: (step: Step, program: SaveProgram) => void | Promise<void>;
+  /** Programs started, oldest first. */
+  programs: SaveProgram[];
+} = { programs: [] };
+
+export function loadAddon(): NativeAddon {
+  return addon;
+}
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
+  let c = n;
+  for (let k = 0; k < 8; k++) c = c & 1 ? (c >>> 1) ^ 0x82f63b78 : c >>> 1;
+  return c >>> 0;
+});
+
+function crc32c(bytes: Uint8Array, initial = 0): number {
+  let crc = ~initial;
+  for (let i = 0; i < bytes.length; i++) crc = (crc >>> 8) ^ CRC_TABLE[(crc ^ bytes[i]!) & 0xff]!;
+  return ~crc >>> 0;
+}
+
+const mask = (crc: number) => (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
+
+function toNative(error: unknown): NativeError {
+  const { code, message, syscall, path } = error as NodeJS.ErrnoException & { nativeCode?: NativeError['code'] };
+  const native = (error as { nativeCode?: NativeError['code'] }).nativeCode;
+  const mapped = code === 'ENOENT' ? 'NOT_FOUND' : code === 'ENOSPC' ? 'NO_SPACE' : 'IO_ERROR';
+  return { code: native ?? mapped, message, errno: code, syscall, path };
+}
+
+const aborts = new Map<number, { aborted: boolean }>();
+let lastId = 0;
+
+async function runSave(id: number, program: SaveProgram, emit: (event: SaveEvent) => void): Promise<void> {
+  const crcs = new Uint32Array(program.tensorCount);
+  const created = new Set<string>();
+  let published = false;
+  const data = program.buffers.map((buffer) => new Uint8Array(buffer));
+  let captured = false;
+  const capture = () => {
+    if (!captured) emit({ type: 'captured', seconds: 0 });
+    captured = true;
+  };
+
+  const run = (step: Step): void => {
+    switch (step.op) {
+      case 'create': {
+        const path = program.blobs[step.blob]!.temporaryPath;
+        closeSync(openSync(path, 'wx'));
+        created.add(path);
+        break;
+      }
+      case 'write': {
+        const { extents } = program;
+        const fds = program.files.paths.map((path) => {
+          const fd = openSync(path, 'wx');
+          created.add(path);
+          return fd;
+        });
+        for (let i = 0; i < extents.bytes.length; i++) {
+          if (extents.kind[i] !== ExtentKind.jsMemory) throw new Error('only memory of JavaScript here');
+          const at = extents.source[i]!;
+          const bytes = data[extents.buffer[i]!]!.subarray(at, at + extents.bytes[i]!);
+          const tensor = extents.tensor[i]!;
+          crcs[tensor] = crc32c(bytes, crcs[tensor]);
+          if (bytes.length > 0) writeSync(fds[extents.file[i]!]!, bytes, 0, bytes.length, extents.fileOffset[i]!);
+        }
+        for (const fd of fds) closeSync(fd);
+        capture();
+        break;
+      }
+      case 'finish': {
+        const blob = program.blobs[step.blob]!;
+        const view = new DataView(blob.bytes.buffer, blob.bytes.byteOffset);
+        blob.patches?.position.forEach((position, i) => {
+          view.setUint32(position, mask(crcs[blob.patches!.tensor[i]!]!), true);
+        });
+        blob.seals?.start.forEach((start, i) => {
+          const sealed = blob.bytes.subarray(start, start + blob.seals!.length[i]!);
+          view.setUint32(blob.seals!.position[i]!, mask(crc32c(sealed)), true);
+        });
+        const fd = openSync(blob.temporaryPath, 'r+');
+        writeSync(fd, blob.bytes);
+        fsyncSync(fd);
+        closeSync(fd);
+        break;
+      }
+      case 'publish': {
+        const { temporaryPath } = program.blobs[step.blob]!;
+        renameSync(temporaryPath, step.path);
+        created.delete(temporaryPath);
+        if (step.commits) published = true;
+        break;
+      }
+      case 'unlink':
+        try {
+          unlinkSync(step.path);
+        } catch (error) {
+          const kind = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'missing' : 'unlink';
+          const { message, path, errno } = toNative(error);
+          emit({ type: 'warning', warning: { kind, message, path: path ?? step.path, errno } });
+        }
+        break;
+      case 'milestone':
+        if (step.name === 'committed') published = published && true;
+        emit({ type: step.name, seconds: 0 });
+        break;
+      default:
+    }
+  };
+
+  let committed = false;
+  try {
+    for (const step of program.steps) {
+      if (!published && aborts.get(id)!.aborted) {
+        throw Object.assign(new Error('the save was aborted'), { nativeCode: 'ABORTED' });
+      }
+      await hooks.beforeStep?.(step, program);
+      run(step);
+      if (step.op === 'milestone' && step.name === 'committed') committed = true;
+    }
+    capture();
+    emit({
+      type: 'finished',
+      stats: {
+        bytesWritten: program.extents.bytes.reduce((a, b) => a + b, 0),
+        bytesCopied: 0,
+        directBytes: 0,
+        syncs: 0,
+        seconds: 0.001,
+        capturedSeconds: 0,
+        writeSeconds: 0,
+        syncSeconds: 0,
+      },
+    });
+  } catch (error) {
+    let undone = !committed;
+    if (published && !committed) {
+      for (const step of program.undo) {
+        try {
+          run(step);
+        } catch {
+          undone = false;
+        }
+      }
+      for (const blob of program.blobs) rmSync(blob.temporaryPath, { force: true });
+    } else {
+      for (const path of created) if (!published || path.includes('.tmp-')) rmSync(path, { force: true });
+    }
+    emit({ type: 'failed', error: toNative(error), published, undone });
+  }
+}
+
+function runLoad(program: LoadProgram): LoadEvent {
+  const { extents, tensors } = program;
+  const crcs = new Uint32Array(tensors.count);
+  const bad = new Map<number, LoadDamage>();
+  const touched = new Uint8Array(tensors.count);
+  const data = program.buffers.map((buffer) => new Uint8Array(buffer));
+  for (let i = 0; i < extents.bytes.length; i++) {
+    const tensor = extents.tensor[i]!;
+    const path = program.files.paths[extents.file[i]!]!;
+    const offset = extents.fileOffset[i]!;
+    const damage = (kind: LoadDamage['kind'], message: string): void => {
+      bad.set(tensor, { tensor, kind, error: { code: 'DATA_LOSS', message, path, offset, tensor } });
+    };
+    const length = extents.bytes[i]!;
+    const into =
+      extents.buffer[i] === NO_BUFFER
+        ? new Uint8Array(length)
+        : data[extents.buffer[i]!]!.subarray(extents.target[i]!, extents.target[i]! + length);
+    if (!existsSync(path)) {
+      damage('missing', `${path} is missing`);
+      continue;
+    }
+    const fd = openSync(path, 'r');
+    const got = readSync(fd, into, 0, length, offset);
+    closeSync(fd);
+    if (extents.buffer[i] !== NO_BUFFER) touched[tensor] = 1;
+    if (got < length) damage('short', `${path} ends early`);
+    crcs[tensor] = crc32c(into, crcs[tensor]);
+  }
+  for (let tensor = 0; tensor < tensors.count; tensor++) {
+    if (tensors.verify[tensor] === 0 || crcs[tensor] === tensors.expected[tensor] || bad.has(tensor)) continue;
+    const extent = extents.tensor.indexOf(tensor);
+    const path = program.files.paths[extents.file[extent]!]!;
+    const error: NativeError = {
+      code: 'DATA_LOSS',
+      message: `checksum of ${path}`,
+      path,
+      offset: extents.fileOffset[extent]!,
+      tensor,
+    };
+    bad.set(tensor, { tensor, kind: 'checksum', error, found: crcs[tensor]! });
+  }
+  const damage = [...bad.values()];
+  if (damage.length > 0 && !program.options.keepGoing) {
+    return { type: 'failed', error: damage[0]!.error, damage: damage[0]!, touched };
+  }
+  return { type: 'finished', stats: { bytesRead: 0, bytesCopied: 0, directBytes: 0, seconds: 0 }, damage };
+}
+
+function later<T>(work: () => T, done: (error: NativeError | null, result?: T) => void): void {
+  setImmediate(() => {
+    let result: T;
+    try {
+      result = work();
+    } catch (error) {
+      done(toNative(error));
+      return;
+    }
+    done(null, result);
+  });
+}
+
+function attempt<T>(work: () => T): T | { readonly error: NativeError } {
+  try {
+    return work();
+  } catch (error) {
+    return { error: toNative(error) };
+  }
+}
+
+const addon: NativeAddon = {
+  startSave(program, onEvent) {
+    const id = ++lastId;
+    hooks.programs.push(program);
+    aborts.set(id, { aborted: false });
+    setImmediate(() => void runSave(id, program, onEvent));
+    return id;
+  },
+  startLoad(program, onEvent) {
+    setImmediate(() => onEvent(runLoad(program)));
+    return ++lastId;
+  },
+  abort(id) {
+    const state = aborts.get(id);
+    if (state) state.aborted = true;
+  },
+  allocate: (bytes) => new ArrayBuffer(bytes),
+  crc32c,
+  readFile: (path, _max, done) =>
+    later(() => {
+      const bytes = readFileSync(path);
+      return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+    }, done),
+  stat: (path, done) =>
+    later((): FileStat => {
+      const found = statSync(path);
+      return { size: found.size, mtimeMs: found.mtimeMs, isDirectory: found.isDirectory() };
+    }, done),
+  readDirectory: (path, done) => later(() => readdirSync(path), done),
+  readDirectorySync: (path) => attempt(() => readdirSync(path)),
+  makeDirectoriesSync: (path) =>
+    attempt(() => {
+      const made: string[] = [];
+      for (let at = path; !existsSync(at); at = dirname(at)) made.unshift(at);
+      mkdirSync(path, { recursive: true });
+      return made;
+    }),
+  lockDirectorySync: () => ({ release() {} }),
+  info: () => ({ checksum: 'reference', threads: 1, version: 'reference' }),
+};
