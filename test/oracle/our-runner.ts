@@ -9,6 +9,7 @@ import {
   rmSync,
   statSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -351,6 +352,9 @@ function changeFiles(root: string, step: PlainStep): void {
       break;
     case 'directory':
       mkdirSync(path.join(root, step.path), { recursive: true });
+      break;
+    case 'touch':
+      utimesSync(path.join(root, step.path), step.time / 1000, step.time / 1000);
       break;
     case 'damage': {
       const file = path.join(root, step.path);

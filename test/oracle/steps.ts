@@ -70,6 +70,8 @@ export type PlainStep =
   | { op: 'file'; path: string; text?: string; base64?: string }
   | { op: 'delete'; paths: readonly string[] }
   | { op: 'directory'; path: string }
+  /** Sets when a file was last written. */
+  | { op: 'touch'; path: string; time: number }
   /** Deletes files of the nth managed checkpoint (in both: of what its own manager lists), unless it is the latest. */
   | { op: 'deleteManaged'; nth: number; what: 'index' | 'data' | 'all' }
   /** Turns over one bit of the byte in the middle of a file. */

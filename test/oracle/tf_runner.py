@@ -215,6 +215,9 @@ class Run:
       if (index and step["what"] != "data") or (data and step["what"] != "index"):
         os.unlink(path)
 
+  def do_touch(self, step):
+    os.utime(os.path.join(self.root, step["path"]), (step["time"] / 1000, step["time"] / 1000))
+
   def do_directory(self, step):
     os.makedirs(os.path.join(self.root, step["path"]))
 
