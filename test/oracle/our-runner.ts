@@ -1,18 +1,4 @@
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  statSync,
-  unlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setImmediate as nextTick } from 'node:timers/promises';
@@ -21,7 +7,8 @@ import { Counter } from '../../src/checkpoint/counter.ts';
 import type { LoadStatus } from '../../src/checkpoint/load-status.ts';
 import { isCheckpointError } from '../../src/errors.ts';
 import { CheckpointManager, getCheckpointState, latestCheckpoint } from '../../src/manager/index.ts';
-import { HostTensor } from '../../src/tensor/host-tensor.ts';
+import { changeFiles, walk } from './directory.ts';
+import { assign, jsonNumber, make, plain, type Value } from './objects.ts';
 import type { ObjectKind, Observation, OpenStep, PlainStep, RestoreStep, SaveStep, Scenario } from './steps.ts';
 import { startOfTime } from './steps.ts';
 
@@ -32,15 +19,6 @@ export interface OurRun {
   /** For people: the text of each error. */
   errors: string[];
 }
-
-type Value = Counter | HostTensor;
-
-const make: Record<ObjectKind, () => Value> = {
-  counter: () => new Counter(0),
-  float2: () => new HostTensor({ dtype: 'float32', shape: [2], data: new Float32Array(2) }),
-  float3: () => new HostTensor({ dtype: 'float32', shape: [3], data: new Float32Array(3) }),
-  int2: () => new HostTensor({ dtype: 'int32', shape: [2], data: new Int32Array(2) }),
-};
 
 /** Steps that may fail: anything else that throws is a fault of the scenario. */
 const mayFail = new Set<PlainStep['op']>([
@@ -261,8 +239,8 @@ class Run {
     };
   }
 
-  async observe(result: unknown): Promise<Observation> {
-    const { files, states } = await walk(this.root);
+  observe(result: unknown): Observation {
+    const { files, states } = walk(this.root);
     const unknown = this.#pending;
     const values = Object.fromEntries(Object.entries(this.#objects).map(([name, object]) => [name, plain(object)]));
     const manager = unknown ? null : this.#manager;
@@ -315,71 +293,9 @@ class NoManager extends Error {}
 
 type SaveOptions = NonNullable<Parameters<CheckpointManager['save']>[0]>;
 
-function assign(object: Value, value: number | readonly number[]): void {
-  if (object instanceof Counter) object.value = value as number;
-  else (object.data as Float32Array).set(value as readonly number[]);
-}
-
-function plain(object: Value): number | number[] {
-  return object instanceof Counter ? object.value : Array.from(object.data as Float32Array);
-}
-
-/** JSON has no nan, inf or -0: those go as Python prints them. */
-function jsonNumber(value: number): number | string {
-  if (Number.isNaN(value)) return 'nan';
-  if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
-  return Object.is(value, -0) ? '-0.0' : value;
-}
-
 function text(warning: unknown): string {
   const message = (warning as { message?: unknown }).message;
   return `${typeof message === 'string' ? message : ''} ${JSON.stringify(warning)}`;
-}
-
-function changeFiles(root: string, step: PlainStep): void {
-  switch (step.op) {
-    case 'file': {
-      const file = path.join(root, step.path);
-      mkdirSync(path.dirname(file), { recursive: true });
-      writeFileSync(
-        file,
-        step.base64 === undefined ? (step.text ?? '').replaceAll('{dir}', root) : Buffer.from(step.base64, 'base64'),
-      );
-      break;
-    }
-    case 'delete':
-      for (const name of step.paths) rmSync(path.join(root, name), { recursive: true });
-      break;
-    case 'directory':
-      mkdirSync(path.join(root, step.path), { recursive: true });
-      break;
-    case 'touch':
-      utimesSync(path.join(root, step.path), step.time / 1000, step.time / 1000);
-      break;
-    case 'damage': {
-      const file = path.join(root, step.path);
-      const bytes = readFileSync(file);
-      bytes[bytes.length >> 1]! ^= 1;
-      chmodSync(file, statSync(file).mode | 0o200);
-      writeFileSync(file, bytes);
-      break;
-    }
-    default:
-      throw new Error(`unknown step ${step.op}`);
-  }
-}
-
-async function walk(root: string): Promise<{ files: string[]; states: Record<string, string> }> {
-  const files: string[] = [];
-  const states: Record<string, string> = {};
-  for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
-    const full = path.join(entry.parentPath, entry.name);
-    const relative = path.relative(root, full);
-    files.push(entry.isDirectory() ? `${relative}/` : relative);
-    if (entry.isFile() && entry.name === 'checkpoint') states[relative] = readFileSync(full, 'latin1');
-  }
-  // By code points, as Python sorts.
-  return { files: files.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))), states };
 }
 
 /** Runs one scenario through our manager. */
@@ -402,7 +318,7 @@ export async function runOurs(scenario: Scenario): Promise<OurRun> {
         result.errors.push(`step ${number} (${step.op}): ${String(error)}`);
       }
       await nextTick(); // A constructor's warnings come on the next tick.
-      result.observations.push(await run.observe(value));
+      result.observations.push(run.observe(value));
       result.warnings.push(run.warnings.splice(0));
     }
     await run.end();
