@@ -1,15 +1,5 @@
+import { randomNumbers } from '../support/random.ts';
 import type { OpenStep, Scenario, Step } from './steps.ts';
-
-/** Small, seeded and the same everywhere: mulberry32. */
-function randomNumbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 const minute = 60_000;
 const hour = 60 * minute;
