@@ -89,7 +89,8 @@ export interface SaveProgram {
   readonly steps: readonly Step[];
   /**
    * What a failure does. Before the committing `publish` native removes every file that the program created. After
-   * it: these steps run (each one tolerating failure), then temporary files that remain are removed.
+   * it: these steps run (each one tolerating failure), then temporary files that remain are removed. Once the
+   * milestone `committed` was reached, nothing is undone any more.
    */
   readonly undo: readonly Step[];
   readonly options: SaveProgramOptions;
@@ -125,7 +126,16 @@ export interface SaveStats {
 
 /** A failure as native reports it: mapped to CheckpointError in engine.ts, and nowhere else. */
 export interface NativeError {
-  readonly code: 'INVALID_ARGUMENT' | 'NOT_FOUND' | 'DATA_LOSS' | 'NO_SPACE' | 'IO_ERROR' | 'ABORTED' | 'DIRECTORY_LOCKED' | 'UNSUPPORTED' | 'OUT_OF_RANGE';
+  readonly code:
+    | 'INVALID_ARGUMENT'
+    | 'NOT_FOUND'
+    | 'DATA_LOSS'
+    | 'NO_SPACE'
+    | 'IO_ERROR'
+    | 'ABORTED'
+    | 'DIRECTORY_LOCKED'
+    | 'UNSUPPORTED'
+    | 'OUT_OF_RANGE';
   readonly message: string;
   readonly errno?: string;
   readonly syscall?: string;
@@ -207,7 +217,12 @@ export type LoadEvent =
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'finished'; readonly stats: LoadStats; readonly damage: readonly LoadDamage[] }
   /** `touched[t]`: 0 nothing of tensor t was written to its destination, 1 a part, 2 all of it, verified. */
-  | { readonly type: 'failed'; readonly error: NativeError; readonly damage?: LoadDamage; readonly touched: Uint8Array };
+  | {
+      readonly type: 'failed';
+      readonly error: NativeError;
+      readonly damage?: LoadDamage;
+      readonly touched: Uint8Array;
+    };
 
 export interface FileStat {
   readonly size: number;

@@ -1,0 +1,43 @@
+#ifndef TENSOR_CHECKPOINT_BASE_THREAD_POOL_H_
+#define TENSOR_CHECKPOINT_BASE_THREAD_POOL_H_
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/executor.h"
+
+namespace tensor_checkpoint {
+
+// Threads that run tasks in the order of their arrival. They start with the first task that finds none idle, and end
+// with the pool: the destructor runs what is still queued, then joins; it must not run on one of the threads.
+class ThreadPool final : public Executor {
+ public:
+  explicit ThreadPool(size_t threads) : limit_(threads) {}
+  ~ThreadPool() override;
+
+  void Run(std::function<void()> task) override;
+
+  // Allows for at least so many threads from now on.
+  void Reserve(size_t threads);
+  size_t limit() const;
+
+ private:
+  void Work();
+  void StartIfNeeded();
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;
+  std::vector<std::thread> threads_;
+  size_t limit_;
+  size_t idle_ = 0;
+  bool ending_ = false;
+};
+
+}  // namespace tensor_checkpoint
+
+#endif  // TENSOR_CHECKPOINT_BASE_THREAD_POOL_H_

@@ -1,0 +1,212 @@
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "base/aligned_buffer.h"
+#include "binding/environment.h"
+#include "binding/events_to_js.h"
+#include "binding/node_api.h"
+#include "binding/programs_from_js.h"
+#include "checksum/crc32c.h"
+#include "io/make_directories.h"
+#include "io/read_file.h"
+
+// The functions of `NativeAddon` in src/native/contract.ts. Arguments were validated in TypeScript; what is checked
+// here keeps memory safe, no more.
+namespace tensor_checkpoint {
+namespace {
+
+constexpr char kVersion[] = "0.1.0";
+
+Napi::Value WrongArguments(Napi::Env env) {
+  Napi::TypeError::New(env, "wrong arguments for a native function").ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+template <typename Program, bool (*FromJs)(Napi::Value, Program&)>
+Napi::Value Start(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 2 || !info[0].IsObject() || !info[1].IsFunction()) return WrongArguments(env);
+  Program program;
+  if (!FromJs(info[0], program)) return env.Undefined();
+  // The list of buffers is kept alive as one object.
+  Napi::Object memory = info[0].As<Napi::Object>().Get("buffers").As<Napi::Object>();
+  return Napi::Number::New(env, Environment::Of(env).Start(std::move(program), info[1].As<Napi::Function>(), memory));
+}
+
+void Abort(const Napi::CallbackInfo& info) {
+  if (info.Length() > 0 && info[0].IsNumber()) {
+    Environment::Of(info.Env()).Abort(info[0].As<Napi::Number>().Uint32Value());
+  }
+}
+
+Napi::Value Allocate(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const double bytes = info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
+  if (!(bytes >= 0 && bytes <= 9007199254740991.0)) return WrongArguments(env);
+  const auto size = static_cast<size_t>(bytes);
+  if (size == 0) return Napi::ArrayBuffer::New(env, 0);
+  AlignedBuffer buffer = AlignedBuffer::AllocateZeroed(size);
+  if (buffer.empty()) {
+    Napi::RangeError::New(env, "can't allocate " + std::to_string(size) + " bytes").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  napi_value result;
+  uint8_t* data = buffer.data();
+  const napi_status status = napi_create_external_arraybuffer(
+      env, data, size, [](napi_env, void* memory, void* length) {
+        AlignedBuffer::Free(static_cast<uint8_t*>(memory), reinterpret_cast<size_t>(length));
+      },
+      reinterpret_cast<void*>(size), &result);
+  if (status == napi_ok) {
+    // From here on the ArrayBuffer owns it. V8 counts its length as external memory by itself.
+    buffer.Release();
+    return Napi::Value(env, result);
+  }
+  // A runtime without external buffers (V8's memory cage): unaligned memory of V8's own, which is staged when saved.
+  return Napi::ArrayBuffer::New(env, size);
+}
+
+Napi::Value Checksum(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsTypedArray()) return WrongArguments(env);
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(env, info[0], &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint8_array) {
+    return WrongArguments(env);
+  }
+  const uint32_t initial = info.Length() > 1 && info[1].IsNumber() ? info[1].As<Napi::Number>().Uint32Value() : 0;
+  return Napi::Number::New(env, Crc32c(initial, data, length));
+}
+
+// Delivers `result` as done(error, value).
+template <typename T, typename ToJs>
+Environment::Deliver DeliverResult(Result<T> result, ToJs to_js) {
+  auto shared = std::make_shared<Result<T>>(std::move(result));
+  return [shared, to_js](Napi::Env env, const Napi::Function& done) {
+    if (shared->ok()) {
+      done.Call({env.Null(), to_js(env, **shared)});
+    } else {
+      done.Call({ErrorToJs(env, {shared->status()})});
+    }
+  };
+}
+
+Napi::Value NamesToJs(Napi::Env env, const std::vector<std::string>& names) {
+  Napi::Array array = Napi::Array::New(env, names.size());
+  for (uint32_t i = 0; i < names.size(); ++i) array.Set(i, names[i]);
+  return array;
+}
+
+Napi::Value SyncFailure(Napi::Env env, Status status) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("error", ErrorToJs(env, {std::move(status)}));
+  return object;
+}
+
+void ReadFile(const Napi::CallbackInfo& info) {
+  if (info.Length() < 3 || !info[0].IsString() || !info[1].IsNumber() || !info[2].IsFunction()) {
+    WrongArguments(info.Env());
+    return;
+  }
+  Environment& environment = Environment::Of(info.Env());
+  // The whole read happens on the thread that runs the task.
+  const double limit = std::clamp(info[1].As<Napi::Number>().DoubleValue(), 0.0, 9007199254740991.0);
+  environment.RunTask(info[2].As<Napi::Function>(), [path = info[0].As<Napi::String>().Utf8Value(), limit] {
+    PosixFileSystem fs(nullptr);
+    return DeliverResult(ReadWholeFile(fs, path, static_cast<uint64_t>(limit)),
+                         [](Napi::Env env, const std::vector<uint8_t>& bytes) -> Napi::Value {
+                           Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, bytes.size());
+                           std::copy(bytes.begin(), bytes.end(), static_cast<uint8_t*>(buffer.Data()));
+                           return buffer;
+                         });
+  });
+}
+
+void Stat(const Napi::CallbackInfo& info) {
+  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsFunction()) {
+    WrongArguments(info.Env());
+    return;
+  }
+  Environment& environment = Environment::Of(info.Env());
+  environment.RunTask(info[1].As<Napi::Function>(),
+                      [&fs = environment.engine().fs(), path = info[0].As<Napi::String>().Utf8Value()] {
+                        return DeliverResult(fs.Stat(path), [](Napi::Env env, const FileInfo& file) -> Napi::Value {
+                          Napi::Object object = Napi::Object::New(env);
+                          object.Set("size", Napi::Number::New(env, static_cast<double>(file.size)));
+                          object.Set("mtimeMs", Napi::Number::New(env, file.mtime_ms));
+                          object.Set("isDirectory", Napi::Boolean::New(env, file.is_directory));
+                          return object;
+                        });
+                      });
+}
+
+void ReadDirectory(const Napi::CallbackInfo& info) {
+  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsFunction()) {
+    WrongArguments(info.Env());
+    return;
+  }
+  Environment& environment = Environment::Of(info.Env());
+  environment.RunTask(info[1].As<Napi::Function>(),
+                      [&fs = environment.engine().fs(), path = info[0].As<Napi::String>().Utf8Value()] {
+                        return DeliverResult(fs.ReadDirectory(path), NamesToJs);
+                      });
+}
+
+Napi::Value ReadDirectorySync(const Napi::CallbackInfo& info) {
+  if (info.Length() < 1 || !info[0].IsString()) return WrongArguments(info.Env());
+  auto names = Environment::Of(info.Env()).engine().fs().ReadDirectory(info[0].As<Napi::String>().Utf8Value());
+  return names.ok() ? NamesToJs(info.Env(), *names) : SyncFailure(info.Env(), names.status());
+}
+
+Napi::Value MakeDirectoriesSync(const Napi::CallbackInfo& info) {
+  if (info.Length() < 1 || !info[0].IsString()) return WrongArguments(info.Env());
+  auto made = MakeDirectories(Environment::Of(info.Env()).engine().fs(), info[0].As<Napi::String>().Utf8Value());
+  return made.ok() ? NamesToJs(info.Env(), *made) : SyncFailure(info.Env(), made.status());
+}
+
+Napi::Value LockDirectorySync(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsString()) return WrongArguments(env);
+  auto lock = Environment::Of(env).engine().fs().LockDirectory(info[0].As<Napi::String>().Utf8Value());
+  if (!lock.ok()) return SyncFailure(env, lock.status());
+  // Held by the function object: released by the call, or when that is collected.
+  auto held = std::make_shared<std::unique_ptr<DirectoryLock>>(std::move(*lock));
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("release", Napi::Function::New(env, [held](const Napi::CallbackInfo&) { held->reset(); }));
+  return object;
+}
+
+Napi::Value Info(const Napi::CallbackInfo& info) {
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("checksum", ActiveCrc32c().name);
+  object.Set("threads", Napi::Number::New(info.Env(), Environment::Of(info.Env()).engine().pool().limit()));
+  object.Set("version", kVersion);
+  return object;
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Environment(env));
+  exports.Set("startSave", Napi::Function::New<Start<SaveProgram, SaveProgramFromJs>>(env));
+  exports.Set("startLoad", Napi::Function::New<Start<LoadProgram, LoadProgramFromJs>>(env));
+  exports.Set("abort", Napi::Function::New<Abort>(env));
+  exports.Set("allocate", Napi::Function::New<Allocate>(env));
+  exports.Set("crc32c", Napi::Function::New<Checksum>(env));
+  exports.Set("readFile", Napi::Function::New<ReadFile>(env));
+  exports.Set("stat", Napi::Function::New<Stat>(env));
+  exports.Set("readDirectory", Napi::Function::New<ReadDirectory>(env));
+  exports.Set("readDirectorySync", Napi::Function::New<ReadDirectorySync>(env));
+  exports.Set("makeDirectoriesSync", Napi::Function::New<MakeDirectoriesSync>(env));
+  exports.Set("lockDirectorySync", Napi::Function::New<LockDirectorySync>(env));
+  exports.Set("info", Napi::Function::New<Info>(env));
+  return exports;
+}
+
+}  // namespace
+}  // namespace tensor_checkpoint
+
+static Napi::Object InitAddon(Napi::Env env, Napi::Object exports) { return tensor_checkpoint::Init(env, exports); }
+NODE_API_MODULE(tensor_checkpoint, InitAddon)

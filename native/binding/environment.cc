@@ -1,0 +1,136 @@
+#include "binding/environment.h"
+
+#include <utility>
+
+#include "binding/events_to_js.h"
+
+namespace tensor_checkpoint {
+
+// Turns the events of one program into messages for its environment.
+class Environment::Sink final : public EventSink {
+ public:
+  Sink(Environment& environment, uint32_t id, bool load) : environment_(environment), id_(id), load_(load) {}
+
+  void OnEvent(Event event) override {
+    const bool last = event.type == Event::Type::kFinished || event.type == Event::Type::kFailed;
+    // std::function wants a copyable callable.
+    auto shared = std::make_shared<Event>(std::move(event));
+    environment_.Post({id_, last, [shared, load = load_](Napi::Env env, const Napi::Function& callback) {
+                         callback.Call({load ? LoadEventToJs(env, *shared) : SaveEventToJs(env, *shared)});
+                       }});
+  }
+
+ private:
+  Environment& environment_;
+  const uint32_t id_;
+  const bool load_;
+};
+
+Environment::Environment(Napi::Env env) : env_(env), engine_(Engine::Shared()) {
+  napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "tensor-checkpoint"), 0, 1, nullptr,
+                                  nullptr, this, OnWake, &wake_);
+  napi_unref_threadsafe_function(env, wake_);
+  napi_add_env_cleanup_hook(env, [](void* self) { static_cast<Environment*>(self)->Close(); }, this);
+}
+
+Environment::~Environment() = default;
+
+uint32_t Environment::Add(Napi::Function callback, Napi::Object memory) {
+  if (entries_.empty()) napi_ref_threadsafe_function(env_, wake_);
+  const uint32_t id = next_id_++;
+  Entry& entry = entries_[id];
+  entry.callback = Napi::Persistent(callback);
+  if (!memory.IsEmpty()) entry.memory = Napi::Persistent(memory);
+  return id;
+}
+
+uint32_t Environment::Start(SaveProgram program, Napi::Function on_event, Napi::Object memory) {
+  const uint32_t id = Add(on_event, memory);
+  Entry& entry = entries_[id];
+  entry.sink = std::make_unique<Sink>(*this, id, false);
+  entry.program = engine_->StartSave(std::move(program), *entry.sink);
+  return id;
+}
+
+uint32_t Environment::Start(LoadProgram program, Napi::Function on_event, Napi::Object memory) {
+  const uint32_t id = Add(on_event, memory);
+  Entry& entry = entries_[id];
+  entry.sink = std::make_unique<Sink>(*this, id, true);
+  entry.program = engine_->StartLoad(std::move(program), *entry.sink);
+  return id;
+}
+
+void Environment::Abort(uint32_t id) {
+  const auto found = entries_.find(id);
+  if (found != entries_.end() && found->second.program) found->second.program->Abort();
+}
+
+void Environment::RunTask(Napi::Function done, std::function<Deliver()> work) {
+  const uint32_t id = Add(done, Napi::Object());
+  {
+    std::lock_guard lock(mutex_);
+    ++tasks_;
+  }
+  engine_->pool().Run([this, id, work = std::move(work)] {
+    Post({id, true, work()});
+    // Last of all, under the lock: Close() may let the environment go as soon as it sees no task.
+    std::lock_guard lock(mutex_);
+    if (--tasks_ == 0) idle_.notify_all();
+  });
+}
+
+void Environment::Post(Message message) {
+  std::lock_guard lock(mutex_);
+  if (closed_) return;
+  messages_.push_back(std::move(message));
+  if (std::exchange(woken_, true)) return;
+  // Unlimited queue, never blocks. Under the lock, so that no call is made after Close().
+  napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
+}
+
+void Environment::OnWake(napi_env env, napi_value, void* context, void*) {
+  // A null env: the function is being torn down with calls still queued.
+  if (env != nullptr) static_cast<Environment*>(context)->Drain();
+}
+
+void Environment::Drain() {
+  std::deque<Message> messages;
+  {
+    std::lock_guard lock(mutex_);
+    messages.swap(messages_);
+    woken_ = false;
+  }
+  for (Message& message : messages) {
+    Napi::HandleScope scope(env_);
+    const auto found = entries_.find(message.id);
+    if (found == entries_.end()) continue;
+    Napi::Function callback = found->second.callback.Value();
+    if (message.last) {
+      // Before the callback, which may start the next program or end the process.
+      entries_.erase(found);
+      if (entries_.empty()) napi_unref_threadsafe_function(env_, wake_);
+    }
+    message.deliver(env_, callback);
+    // A callback that throws must not take the events behind it along.
+    if (env_.IsExceptionPending()) napi_fatal_exception(env_, env_.GetAndClearPendingException().Value());
+  }
+}
+
+void Environment::Close() {
+  for (auto& [id, entry] : entries_) {
+    if (entry.program) entry.program->Abort();
+  }
+  for (auto& [id, entry] : entries_) entry.program.reset();  // Waits.
+  {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [this] { return tasks_ == 0; });
+    closed_ = true;
+    messages_.clear();
+  }
+  entries_.clear();
+  // The thread-safe function is Node's to release: it does so next. The last environment ends the engine's threads
+  // here, while the code that they run is still loaded.
+  engine_.reset();
+}
+
+}  // namespace tensor_checkpoint

@@ -1,0 +1,78 @@
+#ifndef TENSOR_CHECKPOINT_BINDING_ENVIRONMENT_H_
+#define TENSOR_CHECKPOINT_BINDING_ENVIRONMENT_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "binding/node_api.h"
+#include "pipeline/engine.h"
+
+namespace tensor_checkpoint {
+
+// What belongs to one JS environment (the main thread or a worker): its share of the engine, its programs, and the one
+// thread-safe function that brings their events to its thread. Owned by the environment as instance data; used on its
+// thread only, except for Post().
+//
+// Rules, each of which keeps a crash away:
+// - The thread-safe function is unref'd, and ref'd while something is under way: a save keeps the process alive.
+// - The cleanup hook is added after the function was made, so it runs before Node tears that down. It aborts what can
+//   still be aborted and waits until no thread touches this environment's memory; from then on nothing is posted.
+// - JS handles never leave the JS thread: threads know ids, and the handles are looked up by id.
+class Environment {
+ public:
+  explicit Environment(Napi::Env env);
+  ~Environment();
+  static Environment& Of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+
+  Engine& engine() { return *engine_; }
+
+  // Starts a program; its events go to `on_event`, and `memory` is kept alive until the last one was delivered.
+  uint32_t Start(SaveProgram program, Napi::Function on_event, Napi::Object memory);
+  uint32_t Start(LoadProgram program, Napi::Function on_event, Napi::Object memory);
+  void Abort(uint32_t id);
+
+  // Runs `work` on the engine's threads, then `deliver` with `done` on the JS thread.
+  using Deliver = std::function<void(Napi::Env, const Napi::Function& done)>;
+  void RunTask(Napi::Function done, std::function<Deliver()> work);
+
+ private:
+  class Sink;
+  struct Entry {
+    Napi::FunctionReference callback;
+    Napi::ObjectReference memory;
+    std::unique_ptr<Sink> sink;
+    std::unique_ptr<RunningProgram> program;  // Before the sink in destruction: it waits for the last event.
+  };
+  struct Message {
+    uint32_t id;
+    bool last;
+    Deliver deliver;
+  };
+
+  uint32_t Add(Napi::Function callback, Napi::Object memory);
+  void Post(Message message);
+  void Drain();
+  void Close();
+  static void OnWake(napi_env env, napi_value, void* context, void*);
+
+  const Napi::Env env_;
+  std::shared_ptr<Engine> engine_;
+  napi_threadsafe_function wake_ = nullptr;
+  std::unordered_map<uint32_t, Entry> entries_;
+  uint32_t next_id_ = 1;
+
+  std::mutex mutex_;  // Guards what follows.
+  std::condition_variable idle_;
+  std::deque<Message> messages_;
+  bool woken_ = false;
+  bool closed_ = false;
+  size_t tasks_ = 0;
+};
+
+}  // namespace tensor_checkpoint
+
+#endif  // TENSOR_CHECKPOINT_BINDING_ENVIRONMENT_H_

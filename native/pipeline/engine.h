@@ -1,0 +1,53 @@
+#ifndef TENSOR_CHECKPOINT_PIPELINE_ENGINE_H_
+#define TENSOR_CHECKPOINT_PIPELINE_ENGINE_H_
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include "base/thread_pool.h"
+#include "io/posix_file_system.h"
+#include "pipeline/program.h"
+
+namespace tensor_checkpoint {
+
+// Handle on a program under way. The destructor waits until it has ended.
+class RunningProgram {
+ public:
+  ~RunningProgram() {
+    if (driver_.joinable()) driver_.join();
+  }
+  // Any thread; the program then fails with kAborted, unless it is past the point of no return.
+  void Abort() { aborted_ = true; }
+
+ private:
+  friend class Engine;
+  std::atomic<bool> aborted_ = false;
+  std::thread driver_;
+};
+
+// The process's threads and file system, shared by all environments (main thread and workers), which hold it by
+// shared_ptr: the last one to let go ends the threads. Threads start when there is work. Must not be released on one of
+// its own threads.
+class Engine {
+ public:
+  static constexpr uint32_t kDefaultThreads = 8;
+
+  static std::shared_ptr<Engine> Shared();
+  Engine() : pool_(kDefaultThreads), fs_(&pool_) {}
+
+  // `sink` must live until the program has sent its last event and the handle is gone.
+  std::unique_ptr<RunningProgram> StartSave(SaveProgram program, EventSink& sink);
+  std::unique_ptr<RunningProgram> StartLoad(LoadProgram program, EventSink& sink);
+
+  ThreadPool& pool() { return pool_; }
+  FileSystem& fs() { return fs_; }
+
+ private:
+  ThreadPool pool_;
+  PosixFileSystem fs_;
+};
+
+}  // namespace tensor_checkpoint
+
+#endif  // TENSOR_CHECKPOINT_PIPELINE_ENGINE_H_
