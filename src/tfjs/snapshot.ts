@@ -1,0 +1,48 @@
+import type { Snapshot } from '../checkpoint/trackable.ts';
+import type { TensorSource } from '../tensor/source.ts';
+import type { Runtime } from './runtime.ts';
+import type { TfTensor } from './types.ts';
+
+/**
+ * Freezes tensors. Where the backend computes in memory that JavaScript sees, its own array is the source: nothing is
+ * copied, and nothing has to be released. Elsewhere a reference to the buffer is taken, which costs nothing, and the
+ * bytes are read afterwards, one tensor at a time: a backend whose `data()` is a synchronous copy (tensorflow) holds
+ * up the event loop for one tensor, not for all of them.
+ */
+export class Freezer {
+  readonly #runtime: Runtime;
+  /** Settles when the last read that was asked for is done. */
+  #reads: Promise<unknown> = Promise.resolve();
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  capture(tensor: TfTensor): Snapshot {
+    if (this.#runtime.readsInPlace && tensor.dtype !== 'string') {
+      return { source: toSource(tensor.dataSync()) };
+    }
+    const frozen = this.#runtime.freeze(tensor);
+    let disposed = false;
+    const release = () => {
+      if (!disposed) frozen.dispose();
+      disposed = true;
+    };
+    const source = this.#reads.then(async () => {
+      await new Promise(setImmediate);
+      if (disposed) throw new Error('the snapshot was released before it was read');
+      const values = frozen.dtype === 'string' ? await frozen.bytes() : await frozen.data();
+      // The values are a copy of ours by now: the backend may have its memory back while they are written.
+      release();
+      return toSource(values);
+    });
+    this.#reads = source.catch(() => {});
+    return { source, release };
+  }
+}
+
+function toSource(values: unknown): TensorSource {
+  if (Array.isArray(values)) return { kind: 'strings', elements: values as Uint8Array[] };
+  const { buffer, byteOffset, byteLength } = values as ArrayBufferView;
+  return { kind: 'memory', bytes: new Uint8Array(buffer, byteOffset, byteLength) };
+}
