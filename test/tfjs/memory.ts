@@ -1,0 +1,71 @@
+import type { BundleEntryInfo } from '../../src/bundle/index.ts';
+import type { ObjectGraph } from '../../src/checkpoint/object-graph.ts';
+import { RestoreOrder, RestoreSession } from '../../src/checkpoint/restore-session.ts';
+import { promiseOf } from '../../src/checkpoint/steps.ts';
+import type { Adapter, Snapshot, TrackableNode } from '../../src/checkpoint/trackable.ts';
+import { createResolver } from '../../src/checkpoint/trackables.ts';
+import { walkSteps } from '../../src/checkpoint/tree.ts';
+import { graphOfTree } from '../../src/checkpoint/tree-graph.ts';
+import type { DType } from '../../src/tensor/dtypes.ts';
+import { HostTensor } from '../../src/tensor/host-tensor.ts';
+
+/** A checkpoint in memory: the walk, the object graph and the matching are the real ones, bundle and disk are not. */
+export interface MemoryCheckpoint {
+  readonly graph: ObjectGraph;
+  readonly values: ReadonlyMap<string, { dtype: DType; shape: readonly number[]; bytes: Uint8Array | Uint8Array[] }>;
+}
+
+function root(objects: Record<string, unknown>, identity: object): TrackableNode {
+  return { identity, description: 'root', children: () => Object.entries(objects) };
+}
+
+/** Captures at once; `bytes` are copied when the promise resolves, as a writer would read them. */
+export async function save(objects: Record<string, unknown>, adapter: Adapter): Promise<MemoryCheckpoint> {
+  const tree = await promiseOf(walkSteps(root(objects, {}), createResolver([adapter]), { prepare: true }));
+  const graph = graphOfTree(tree);
+  const captured: { key: string; dtype: DType; shape: readonly number[]; snapshot: Snapshot }[] = [];
+  tree.values.forEach((values, id) => {
+    for (const [i, value] of values.entries()) {
+      const key = graph.nodes[id]!.attributes[i]!.checkpointKey;
+      captured.push({ key, dtype: value.dtype, shape: [...value.shape], snapshot: value.capture() });
+    }
+  });
+  const values = new Map();
+  for (const { key, dtype, shape, snapshot } of captured) {
+    const source = await snapshot.source;
+    if (source.kind === 'memory') values.set(key, { dtype, shape, bytes: source.bytes.slice() });
+    else if (source.kind === 'strings') values.set(key, { dtype, shape, bytes: source.elements.map((e) => e.slice()) });
+  }
+  for (const { snapshot } of captured) snapshot.release?.();
+  return { graph, values };
+}
+
+/** The keys that no object took. */
+export async function restore(
+  objects: Record<string, unknown>,
+  adapter: Adapter,
+  checkpoint: MemoryCheckpoint,
+): Promise<string[]> {
+  const entries = new Map<string, BundleEntryInfo>();
+  for (const [key, { dtype, shape }] of checkpoint.values) {
+    entries.set(key, { dtype, shape, byteLength: 0, shard: 0, offset: 0, crc32c: 0, slices: null });
+  }
+  const session = new RestoreSession(
+    'memory',
+    checkpoint.graph,
+    entries,
+    createResolver([adapter]),
+    new RestoreOrder(),
+  );
+  const matches = await promiseOf(session.match(root(objects, {})));
+  for (const match of matches) {
+    const { dtype, shape, bytes } = checkpoint.values.get(match.key)!;
+    const data = Array.isArray(bytes) ? bytes : bytes.slice();
+    const { destination } = match.value;
+    if (destination.kind === 'memory') throw new Error('not used by the adapter');
+    await destination.assign(new HostTensor({ dtype, shape, data }));
+    session.assigned(match);
+  }
+  for (const node of session.above(matches)) await node.afterRestore?.();
+  return session.unmatchedKeys();
+}
