@@ -1,6 +1,5 @@
 import type { BundleEntry } from '../bundle/index.ts';
 import { invalidArgument } from '../errors.ts';
-import { elementSize } from '../tensor/dtypes.ts';
 import type { TensorSource } from '../tensor/source.ts';
 import { attributeKey, OBJECT_GRAPH_KEY } from './keys.ts';
 import { encodeObjectGraph } from './object-graph.ts';
@@ -61,7 +60,8 @@ export class Capturer {
       }
       const entries = values.map((value, i): BundleEntry => {
         const source = sources[i] as TensorSource;
-        checkSource(value, source, keys[i]!);
+        // Sizes and counts are checked by the planner.
+        if (source.kind === 'memory') checkBuffer(source.bytes.buffer, keys[i]!);
         return { key: keys[i]!, dtype: value.dtype, shape: value.shape, source };
       });
       entries.push({
@@ -120,31 +120,8 @@ function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
   return true;
 }
 
-/** What an adapter hands over is checked here, once: native trusts lengths. */
-function checkSource(value: TrackableValue, source: TensorSource, key: string): void {
-  const elements = value.shape.reduce((product, dimension) => product * dimension, 1);
-  if (source.kind === 'strings') {
-    if (value.dtype !== 'string' || source.elements.length !== elements) {
-      throw invalidArgument(`${key}: ${source.elements.length} strings for a ${value.dtype} tensor of ${elements}.`, {
-        key,
-      });
-    }
-    return;
-  }
-  const given = source.kind === 'memory' ? source.bytes.byteLength : source.byteLength;
-  const expected = elements * elementSize(value.dtype);
-  if (given !== expected || value.dtype === 'string') {
-    throw invalidArgument(
-      `${key}: ${given} bytes for a ${value.dtype} tensor of shape [${value.shape.join(', ')}], which takes ${expected}.` +
-        (given === 0 ? ' Was its memory transferred to another thread?' : ''),
-      { key },
-    );
-  }
-  if (source.kind === 'memory') checkBuffer(source.bytes.buffer, key);
-}
-
 /** Memory that can shrink or is shared can't be handed to other threads safely. */
-export function checkBuffer(buffer: ArrayBufferLike, key: string): void {
+function checkBuffer(buffer: ArrayBufferLike, key: string): void {
   if (typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer) {
     throw invalidArgument(
       `${key} lies in a SharedArrayBuffer, which native code can't hold on to. Use an ArrayBuffer, or HostTensor.allocate().`,

@@ -253,11 +253,26 @@ export class Write implements WriteHandle {
   async #follow(run: SaveRun, replaced: boolean): Promise<SaveStats> {
     this.#releaseWhenCaptured(run);
     run.indexed.then(this.#indexed.resolve, () => {});
-    run.committed.then(this.#committed.resolve, () => {});
+    let committed = false;
+    run.committed.then(
+      () => {
+        committed = true;
+        this.#committed.resolve();
+      },
+      () => {},
+    );
     try {
       return await run.finished;
     } catch (error) {
-      throw this.#explain(error, run, replaced);
+      if (!committed) throw this.#explain(error, run, replaced);
+      // The checkpoint is durable and listed. What is left are files that were to be deleted, or their names in the
+      // state file; the next save deletes and writes them again.
+      this.#warn({
+        kind: 'stateFile',
+        message: `${this.path} is saved. After that: ${messageOf(error)}`,
+        cause: error,
+      });
+      return NO_STATS;
     }
   }
 
@@ -371,6 +386,18 @@ export function programOptions(options: NormalizedWriteOptions): SaveProgramOpti
     progress: options.onProgress !== undefined,
   };
 }
+
+/** Of a program whose last part failed. */
+const NO_STATS: SaveStats = {
+  bytesWritten: 0,
+  bytesCopied: 0,
+  directBytes: 0,
+  syncs: 0,
+  seconds: 0,
+  capturedSeconds: 0,
+  writeSeconds: 0,
+  syncSeconds: 0,
+};
 
 function describeWarning(warning: NativeWarning & { key?: string }): WriteWarning {
   const { kind, key, path } = warning;
