@@ -140,6 +140,36 @@ export const sweepingScenarios: readonly Scenario[] = [
           expect: { files: ['g[1]/', 'g[1]/checkpoint', 'g[1]/ckpt-2.data-00000-of-00001', 'g[1]/ckpt-2.index'] },
         },
       },
+      // TensorFlow takes the path for a pattern here too, and finds nothing.
+      {
+        op: 'latest',
+        directory: 'g[1]',
+        ours: {
+          point: 26,
+          expect: {
+            result: 'g[1]/ckpt-2',
+            files: ['g[1]/', 'g[1]/checkpoint', 'g[1]/ckpt-2.data-00000-of-00001', 'g[1]/ckpt-2.index'],
+          },
+        },
+      },
+    ],
+  },
+  {
+    name: 'a name with the characters of a pattern deletes only its own here',
+    points: [26],
+    steps: [
+      { op: 'file', path: 'run/wild-1.index', text: 'not of this manager' },
+      { op: 'open', maxToKeep: 1, name: 'w?ld' },
+      { op: 'save' },
+      {
+        op: 'save',
+        ours: {
+          point: 26,
+          expect: {
+            files: ['run/', 'run/checkpoint', 'run/w?ld-2.data-00000-of-00001', 'run/w?ld-2.index', 'run/wild-1.index'],
+          },
+        },
+      },
     ],
   },
 ];
