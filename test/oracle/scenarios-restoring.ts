@@ -133,6 +133,36 @@ export const restoringScenarios: readonly Scenario[] = [
     ],
   },
   {
+    name: 'after the restore of an older one its next number is saved again',
+    points: [19, 20, 29],
+    steps: [
+      { op: 'open', maxToKeep: 3 },
+      ...trainAndSave(1, 2, 3),
+      { op: 'restore', prefix: 'run/ckpt-1', assert: all },
+      { op: 'clock', add: second },
+      {
+        op: 'save',
+        // Replaced under another shard count, so that no file in use is written to.
+        ours: {
+          point: 20,
+          expect: {
+            files: [
+              'run/',
+              'run/checkpoint',
+              'run/ckpt-1.data-00000-of-00001',
+              'run/ckpt-1.index',
+              'run/ckpt-2.data-00000-of-00002',
+              'run/ckpt-2.data-00001-of-00002',
+              'run/ckpt-2.index',
+              'run/ckpt-3.data-00000-of-00001',
+              'run/ckpt-3.index',
+            ],
+          },
+        },
+      },
+    ],
+  },
+  {
     name: 'Checkpoint.save numbers, and its state names this path alone without timestamps',
     points: [33],
     steps: [
@@ -253,7 +283,11 @@ export const restoringScenarios: readonly Scenario[] = [
       { op: 'open', maxToKeep: 2 },
       ...trainAndSave(4),
       { op: 'open', maxToKeep: 2, objects: { step: 'counter', value: 'float3' } },
-      { op: 'restore', prefix: 'run/ckpt-1' },
+      {
+        op: 'restore',
+        prefix: 'run/ckpt-1',
+        ours: { point: 35, expect: { values: { step: 0, value: [0, 0, 0] } } },
+      },
       { op: 'open', maxToKeep: 2, objects: { step: 'counter', value: 'int2' } },
       { op: 'restore', prefix: 'run/ckpt-1' },
     ],

@@ -281,6 +281,38 @@ export const savingScenarios: readonly Scenario[] = [
     ],
   },
   {
+    name: 'a failed asynchronous save is raised by the next save there, by sync here, where nothing has changed',
+    points: [18, 23],
+    steps: [
+      { op: 'file', path: 'run/sub', text: 'a file where the directory should be' },
+      { op: 'open', maxToKeep: 3, name: 'sub/ck' },
+      { op: 'save', async: true, ours: { point: 18, expect: { result: 'error', saveCounter: 0 } } },
+      { op: 'sync', ours: { point: 18, expect: { saveCounter: 0 } } },
+      { op: 'delete', paths: ['run/sub'], ours: { point: 18, expect: { saveCounter: 0 } } },
+      {
+        op: 'save',
+        async: true,
+        ours: { point: 23, expect: { result: 'run/sub/ck-1', saveCounter: 1 } },
+      },
+      {
+        op: 'sync',
+        ours: {
+          point: 23,
+          expect: {
+            latest: 'run/sub/ck-1',
+            checkpoints: ['run/sub/ck-1'],
+            saveCounter: 1,
+            states: {
+              'run/checkpoint':
+                'model_checkpoint_path: "sub/ck-1"\nall_model_checkpoint_paths: "sub/ck-1"\nall_model_checkpoint_timestamps: 1000000.0\nlast_preserved_timestamp: 999999.0\n',
+            },
+            files: ['run/', 'run/checkpoint', 'run/sub/', 'run/sub/ck-1.data-00000-of-00001', 'run/sub/ck-1.index'],
+          },
+        },
+      },
+    ],
+  },
+  {
     name: 'an asynchronous save with an interval',
     points: [16, 23],
     steps: [
