@@ -1,3 +1,4 @@
+import { asynchronousScenarios } from './scenarios-asynchronous.ts';
 import { openingScenarios } from './scenarios-opening.ts';
 import { restoringScenarios } from './scenarios-restoring.ts';
 import { savingScenarios } from './scenarios-saving.ts';
@@ -10,6 +11,7 @@ export const groups: Readonly<Record<string, readonly Scenario[]>> = {
   opening: openingScenarios,
   'state-file': stateFileScenarios,
   saving: savingScenarios,
+  asynchronous: asynchronousScenarios,
   sweeping: sweepingScenarios,
   restoring: restoringScenarios,
 };
