@@ -1,5 +1,7 @@
 /** What the layers above see of the tensor bundle. */
 export { dataPath, indexPath, parseDataName, splitPrefix } from './names.ts';
+export { BundlePlanner, planBundle } from './plan.ts';
+export { openBundle } from './reader.ts';
 export type {
   Bundle,
   BundleEntry,

@@ -1,4 +1,15 @@
-/** Zeroed memory for tensors. */
+import { CheckpointError } from '../errors.ts';
+import { allocate } from '../native/engine.ts';
+
+/** Zeroed memory for a tensor, aligned for direct I/O. OUT_OF_RANGE where one ArrayBuffer can't be that large. */
 export function allocateMemory(bytes: number): ArrayBuffer {
-  return new ArrayBuffer(bytes);
+  try {
+    return allocate(bytes);
+  } catch (cause) {
+    throw new CheckpointError(
+      'OUT_OF_RANGE',
+      `Memory for a tensor of ${bytes} bytes can't be had in one piece: read it by slices, or give the process more memory.`,
+      { cause },
+    );
+  }
 }

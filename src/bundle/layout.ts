@@ -1,0 +1,201 @@
+/**
+ * Where each tensor lies: a pure function of the structure (keys, dtypes, sizes) and the number of shards, never of
+ * addresses or of the order in which tensors were given. Equal state gives equal files.
+ */
+
+import { MAX_SHARDS } from './names.ts';
+
+/** Tensors of at least this size start at a multiple of {@link ALIGNMENT}; the others are packed. Bytes. */
+export const LARGE_TENSOR_BYTES = 64 * 1024;
+
+/** Direct I/O wants file offsets at multiples of a block; 4096 satisfies every common device. */
+export const ALIGNMENT = 4096;
+
+/** What the layout needs to know of a tensor. Tensors are given in the order of their keys. */
+export interface LayoutInput {
+  readonly sizes: Float64Array;
+  /** Element size, 0 for strings: they come last in a shard, so that a string's length moves no other tensor. */
+  readonly elementSizes: Uint8Array;
+}
+
+export interface Layout {
+  readonly shardCount: number;
+  /** Tensors (indices into the input) in the order of shard and offset. */
+  readonly order: Uint32Array;
+  /** Per position in `order`. */
+  readonly shard: Uint32Array;
+  readonly offset: Float64Array;
+  /** Size of each data file: the end of its last tensor. */
+  readonly fileSizes: Float64Array;
+}
+
+const MiB = 2 ** 20;
+
+/** Shards where the caller doesn't say: one below 64 MiB, then as many as let files be synced side by side. */
+export function defaultShardCount(totalBytes: number): number {
+  if (totalBytes < 64 * MiB) return 1;
+  if (totalBytes < 1024 * MiB) return 2;
+  return 4;
+}
+
+export interface ShardRequest {
+  readonly shards?: number | undefined;
+  readonly maxShardBytes?: number | undefined;
+  readonly avoidShardCounts?: ReadonlySet<number> | undefined;
+}
+
+/**
+ * Lays the tensors out in as many shards as asked for, at most one a tensor. Where `maxShardBytes` or
+ * `avoidShardCounts` exclude that number, the next larger one that they allow is taken, then the next smaller one.
+ *
+ * Every shard holds a tensor, because MergeV2Checkpoints fails on a bundle whose header counts a shard without one.
+ * The one exception: all counts up to the number of tensors are taken (a single tensor whose prefix is replaced). Then
+ * the header counts more shards than there are files, which every reader accepts; only merging such a bundle fails.
+ */
+export function layOut(input: LayoutInput, request: ShardRequest): Layout {
+  const tensors = input.sizes.length;
+  let total = 0;
+  for (const size of input.sizes) total += size;
+  const most = Math.max(1, Math.min(tensors, MAX_SHARDS));
+  const wanted = Math.min(most, request.shards ?? defaultShardCount(total));
+  const limit = request.maxShardBytes ?? Number.POSITIVE_INFINITY;
+  const avoid = request.avoidShardCounts ?? new Set<number>();
+
+  const bySize = Uint32Array.from({ length: tensors }, (_, i) => i);
+  // Largest first, equal ones in the order of keys.
+  bySize.sort((a, b) => input.sizes[b]! - input.sizes[a]! || a - b);
+
+  const least = Math.max(wanted, leastShards(input, limit, most));
+  for (let count = least; count <= most; count++) {
+    if (avoid.has(count)) continue;
+    const assigned = assign(input, bySize, count, limit);
+    if (assigned !== null) return place(input, assigned, count);
+  }
+  for (let count = least - 1; count >= 1; count--) {
+    if (avoid.has(count)) continue;
+    const assigned = assign(input, bySize, count, limit);
+    if (assigned !== null) return place(input, assigned, count);
+  }
+  const assigned = assign(input, bySize, most, limit) ?? new Uint32Array(tensors);
+  let count = most + 1;
+  while (avoid.has(count)) count++;
+  return place(input, assigned, count);
+}
+
+/** Upper bound of what a tensor takes in its file, with the padding before it. */
+function footprint(input: LayoutInput, tensor: number): number {
+  const size = input.sizes[tensor]!;
+  if (input.elementSizes[tensor] === 0) return size;
+  return size >= LARGE_TENSOR_BYTES ? alignUp(size, ALIGNMENT) : alignUp(size, 16);
+}
+
+function leastShards(input: LayoutInput, limit: number, most: number): number {
+  if (limit === Number.POSITIVE_INFINITY) return 1;
+  let oversize = 0;
+  let rest = 0;
+  for (let i = 0; i < input.sizes.length; i++) {
+    const bytes = footprint(input, i);
+    if (bytes > limit) oversize++;
+    else rest += bytes;
+  }
+  return Math.max(1, Math.min(most, oversize + Math.ceil(rest / limit)));
+}
+
+/**
+ * Largest first, each to the shard with the fewest bytes (Graham's LPT rule): within 4/3 of the best balance. Returns
+ * the shard of each tensor, or null if a shard would exceed the limit. Tensors over the limit are alone in theirs.
+ */
+function assign(input: LayoutInput, bySize: Uint32Array, count: number, limit: number): Uint32Array | null {
+  const shardOf = new Uint32Array(bySize.length);
+  if (count === 1 && limit === Number.POSITIVE_INFINITY) return shardOf;
+  const heap = new ShardHeap(count);
+  for (let i = 0; i < bySize.length; i++) {
+    const tensor = bySize[i]!;
+    const bytes = footprint(input, tensor);
+    if (bytes > limit) {
+      // They come first, so each takes an empty shard; it is then closed.
+      if (heap.load() !== 0) return null;
+      shardOf[tensor] = heap.add(Number.POSITIVE_INFINITY);
+      continue;
+    }
+    // The first `count` tensors go to shards of their own, even empty ones: every shard holds a tensor.
+    if (heap.load() + bytes > limit) return null;
+    shardOf[tensor] = heap.add(bytes);
+  }
+  return shardOf;
+}
+
+/** Shards by (bytes, tensors, number), least first. */
+class ShardHeap {
+  readonly #bytes: Float64Array;
+  readonly #tensors: Uint32Array;
+  readonly #heap: Uint32Array;
+
+  constructor(count: number) {
+    this.#bytes = new Float64Array(count);
+    this.#tensors = new Uint32Array(count);
+    this.#heap = Uint32Array.from({ length: count }, (_, i) => i);
+  }
+
+  load(): number {
+    return this.#bytes[this.#heap[0]!]!;
+  }
+
+  /** Adds a tensor to the least loaded shard and returns that. */
+  add(bytes: number): number {
+    const heap = this.#heap;
+    const shard = heap[0]!;
+    this.#bytes[shard]! += bytes;
+    this.#tensors[shard]! += 1;
+    let at = 0;
+    for (;;) {
+      let least = at;
+      for (let child = 2 * at + 1; child <= 2 * at + 2 && child < heap.length; child++) {
+        if (this.#less(heap[child]!, heap[least]!)) least = child;
+      }
+      if (least === at) return shard;
+      [heap[at], heap[least]] = [heap[least]!, heap[at]!];
+      at = least;
+    }
+  }
+
+  #less(a: number, b: number): boolean {
+    const bytes = this.#bytes[a]! - this.#bytes[b]!;
+    if (bytes < 0 || bytes > 0) return bytes < 0;
+    const tensors = this.#tensors[a]! - this.#tensors[b]!;
+    return tensors === 0 ? a < b : tensors < 0;
+  }
+}
+
+/** Within a shard: large tensors at aligned offsets, then small ones packed, then strings; each group by key. */
+function place(input: LayoutInput, shardOf: Uint32Array, shardCount: number): Layout {
+  const tensors = shardOf.length;
+  const order = new Uint32Array(tensors);
+  const shard = new Uint32Array(tensors);
+  const offset = new Float64Array(tensors);
+  const fileSizes = new Float64Array(shardOf.reduce((most, s) => Math.max(most, s + 1), 1));
+  const groups: number[][] = Array.from({ length: fileSizes.length * 3 }, () => []);
+  for (let tensor = 0; tensor < tensors; tensor++) {
+    const isString = input.elementSizes[tensor] === 0;
+    const group = isString ? 2 : input.sizes[tensor]! >= LARGE_TENSOR_BYTES ? 0 : 1;
+    groups[shardOf[tensor]! * 3 + group]!.push(tensor);
+  }
+  let at = 0;
+  groups.forEach((group, g) => {
+    const file = Math.floor(g / 3);
+    for (const tensor of group) {
+      const alignment = g % 3 === 0 ? ALIGNMENT : Math.max(1, input.elementSizes[tensor]!);
+      const start = alignUp(fileSizes[file]!, alignment);
+      order[at] = tensor;
+      shard[at] = file;
+      offset[at] = start;
+      fileSizes[file] = start + input.sizes[tensor]!;
+      at++;
+    }
+  });
+  return { shardCount, order, shard, offset, fileSizes };
+}
+
+function alignUp(value: number, alignment: number): number {
+  return Math.ceil(value / alignment) * alignment;
+}

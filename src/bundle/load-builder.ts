@@ -1,0 +1,82 @@
+import { type LoadProgram, NO_BUFFER } from '../native/contract.ts';
+
+/** Bytes of staging memory a read uses where the caller doesn't say. */
+export const DEFAULT_STAGING_BYTES = 256 * 2 ** 20;
+
+/** Collects what is to be read, file by file, and makes one load program of it. */
+export class LoadBuilder {
+  readonly #paths: string[] = [];
+  readonly #pathNumbers = new Map<string, number>();
+  readonly #buffers: ArrayBufferLike[] = [];
+  readonly #bufferNumbers = new Map<ArrayBufferLike, number>();
+  readonly #file: number[] = [];
+  readonly #fileOffset: number[] = [];
+  readonly #bytes: number[] = [];
+  readonly #buffer: number[] = [];
+  readonly #target: number[] = [];
+  readonly #tensor: number[] = [];
+  readonly #expected: number[] = [];
+  readonly #verify: number[] = [];
+  readonly #keys: string[] = [];
+
+  get tensorCount(): number {
+    return this.#keys.length;
+  }
+
+  keyOf(tensor: number): string {
+    return this.#keys[tensor] ?? '';
+  }
+
+  /** Starts a tensor; `expected` is its unmasked CRC-32C, or null not to sum it. */
+  tensor(key: string, expected: number | null): void {
+    this.#keys.push(key);
+    this.#expected.push(expected ?? 0);
+    this.#verify.push(expected === null ? 0 : 1);
+  }
+
+  /** Adds bytes of the tensor last started, in the order of its bytes. `into` null: they are only summed. */
+  extent(path: string, fileOffset: number, bytes: number, into: Uint8Array | null, targetOffset = 0): void {
+    this.#file.push(number(this.#pathNumbers, this.#paths, path));
+    this.#fileOffset.push(fileOffset);
+    this.#bytes.push(bytes);
+    this.#buffer.push(into === null ? NO_BUFFER : number(this.#bufferNumbers, this.#buffers, into.buffer));
+    this.#target.push(into === null ? 0 : into.byteOffset + targetOffset);
+    this.#tensor.push(this.#keys.length - 1);
+  }
+
+  build(options: { threads?: number; stagingBytes?: number; progress?: boolean; keepGoing?: boolean }): LoadProgram {
+    return {
+      files: { paths: this.#paths },
+      buffers: this.#buffers,
+      extents: {
+        file: Uint32Array.from(this.#file),
+        fileOffset: Float64Array.from(this.#fileOffset),
+        bytes: Float64Array.from(this.#bytes),
+        buffer: Uint32Array.from(this.#buffer),
+        target: Float64Array.from(this.#target),
+        tensor: Uint32Array.from(this.#tensor),
+      },
+      tensors: {
+        count: this.#keys.length,
+        expected: Uint32Array.from(this.#expected),
+        verify: Uint8Array.from(this.#verify),
+      },
+      options: {
+        threads: options.threads ?? 0,
+        stagingBytes: options.stagingBytes ?? DEFAULT_STAGING_BYTES,
+        direct: true,
+        progress: options.progress ?? false,
+        keepGoing: options.keepGoing ?? false,
+      },
+    };
+  }
+}
+
+function number<T>(numbers: Map<T, number>, list: T[], value: T): number {
+  let found = numbers.get(value);
+  if (found === undefined) {
+    found = list.push(value) - 1;
+    numbers.set(value, found);
+  }
+  return found;
+}

@@ -1,0 +1,122 @@
+import { crc32c } from '../native/engine.ts';
+import { maskCrc } from './crc.ts';
+import { dataLoss } from './damage.ts';
+import { uncompress } from './snappy.ts';
+import { type BlockHandle, Compression, compareBytes, FOOTER_BYTES, MAGIC, TRAILER_BYTES } from './table-format.ts';
+import { WireReader } from './wire.ts';
+
+/** A data block and the key in the index block that closes it: every key in the block is ≤ it. */
+export interface DataBlock {
+  readonly handle: BlockHandle;
+  readonly separator: Uint8Array;
+}
+
+/**
+ * Opens a sorted string table: footer, metaindex and index block, all checked, and that the blocks tile the file.
+ * Every error is DATA_LOSS with the offset. `strict` also wants the footer's padding to be zero.
+ */
+export function openTable(file: Uint8Array, strict: boolean): DataBlock[] {
+  if (file.length < FOOTER_BYTES) {
+    throw dataLoss(`the file has ${file.length} bytes; an index has at least ${FOOTER_BYTES}`, { offset: file.length });
+  }
+  const footerAt = file.length - FOOTER_BYTES;
+  const magicAt = file.length - MAGIC.length;
+  if (compareBytes(file.subarray(magicAt), MAGIC) !== 0) {
+    throw dataLoss('the file does not end like an index (bad magic number): it is truncated or no index', {
+      offset: magicAt,
+    });
+  }
+  const footer = new WireReader(file, footerAt, magicAt);
+  const metaindex = readHandle(footer, footerAt, 'the metaindex block');
+  const index = readHandle(footer, footerAt, 'the index block');
+  if (strict) {
+    for (let at = footer.position; at < magicAt; at++) {
+      if (file[at] !== 0) throw dataLoss("the footer's padding is not zero", { offset: at });
+    }
+  }
+  forEachEntry(readBlock(file, metaindex), () => {
+    throw dataLoss('the metaindex block is not empty', { offset: metaindex.offset });
+  });
+  const blocks: DataBlock[] = [];
+  let expected = 0;
+  forEachEntry(readBlock(file, index), (separator, value) => {
+    const reader = new WireReader(value);
+    const handle = readHandle(reader, footerAt, `data block ${blocks.length}`);
+    if (!reader.done) throw dataLoss('an entry of the index block is too long', { offset: index.offset });
+    expected = checkTile(handle, expected, `data block ${blocks.length}`);
+    blocks.push({ handle, separator });
+  });
+  expected = checkTile(metaindex, expected, 'the metaindex block');
+  expected = checkTile(index, expected, 'the index block');
+  if (expected !== footerAt) throw dataLoss('bytes lie between the index block and the footer', { offset: expected });
+  return blocks;
+}
+
+/** The contents of a block, its checksum verified, uncompressed. */
+export function readBlock(file: Uint8Array, handle: BlockHandle): Uint8Array {
+  const { offset, size } = handle;
+  const trailer = offset + size;
+  const stored = new WireReader(file, trailer + 1, trailer + TRAILER_BYTES).fixed32();
+  if (maskCrc(crc32c(file.subarray(offset, trailer + 1))) !== stored) {
+    throw dataLoss('the checksum of a block of the index does not match its bytes', { offset });
+  }
+  const contents = file.subarray(offset, trailer);
+  const compression = file[trailer];
+  if (compression === Compression.none) return contents;
+  if (compression === Compression.snappy) return uncompress(contents);
+  throw dataLoss(`a block of the index has the unknown compression ${compression}`, { offset: trailer });
+}
+
+/**
+ * Visits a block's entries in order and checks its structure: prefixes, restart points, strictly increasing keys. The
+ * key handed over is a copy, the value a view.
+ */
+export function forEachEntry(block: Uint8Array, visit: (key: Uint8Array, value: Uint8Array) => void): void {
+  if (block.length < 4) throw dataLoss('a block of the index is too short');
+  const restartCount = new WireReader(block, block.length - 4).fixed32();
+  const end = block.length - 4 - restartCount * 4;
+  if (restartCount === 0 || end < 0) throw dataLoss(`a block of the index counts ${restartCount} restart points`);
+  const restarts = new WireReader(block, end, block.length - 4);
+  let nextRestart = restarts.fixed32();
+  if (nextRestart !== 0) throw dataLoss('the first restart point of a block is not its start');
+  const reader = new WireReader(block, 0, end);
+  let key = new Uint8Array(0);
+  let first = true;
+  while (!reader.done) {
+    const isRestart = reader.position === nextRestart;
+    if (isRestart) nextRestart = restarts.done ? -1 : restarts.fixed32();
+    const shared = reader.varint();
+    const unshared = reader.varint();
+    const valueLength = reader.varint();
+    const at = reader.position;
+    if (shared > key.length || (isRestart && shared !== 0)) throw dataLoss('a key of the index shares too much');
+    if (unshared + valueLength > end - at) throw dataLoss('an entry of the index is longer than its block');
+    const next = new Uint8Array(shared + unshared);
+    for (let i = 0; i < shared; i++) next[i] = key[i]!;
+    for (let i = 0; i < unshared; i++) next[shared + i] = block[at + i]!;
+    if (!first && compareBytes(key, next) >= 0) throw dataLoss('the keys of the index do not increase');
+    reader.position = at + unshared + valueLength;
+    key = next;
+    first = false;
+    visit(next, block.subarray(at + unshared, reader.position));
+  }
+  // A restart point that is no entry's start would mislead a reader that searches by them. An empty block has one.
+  if (!first && nextRestart !== -1) throw dataLoss('a restart point of a block is not the start of an entry');
+  if (first && !restarts.done) throw dataLoss('an empty block of the index counts restart points');
+}
+
+function readHandle(reader: WireReader, limit: number, what: string): BlockHandle {
+  const offset = reader.varint();
+  const size = reader.varint();
+  if (offset + size + TRAILER_BYTES > limit) {
+    throw dataLoss(`${what} (bytes ${offset}, +${size}) lies outside the file`, { offset: limit });
+  }
+  return { offset, size };
+}
+
+function checkTile(handle: BlockHandle, expected: number, what: string): number {
+  if (handle.offset !== expected) {
+    throw dataLoss(`${what} starts at ${handle.offset} instead of ${expected}`, { offset: expected });
+  }
+  return handle.offset + handle.size + TRAILER_BYTES;
+}
