@@ -109,7 +109,7 @@ export class Checkpoint {
     const what = 'Checkpoint.save';
     const normalized = this.#checkWrite(options, what);
     const base = absolutePrefix(prefix, what);
-    let path = '';
+    let number = 0;
     let before: { value: number; created: boolean } | undefined;
     const write = this.#begin(base, normalized, {
       storesCounter: () => {
@@ -120,8 +120,7 @@ export class Checkpoint {
       },
       number: () => {
         before!.value = this.saveCounter.value;
-        const number = this.saveCounter.increment();
-        path = `${prefix}-${number}`;
+        number = this.saveCounter.increment();
         return `${base}-${number}`;
       },
       rollback: () => {
@@ -130,8 +129,8 @@ export class Checkpoint {
         this.#counterCreated = before.created;
       },
       finish: ({ existingFiles }) => {
-        const name = basename(write.path);
-        const directory = dirname(write.path);
+        const name = `${basename(base)}-${number}`;
+        const directory = dirname(base);
         const text = printCheckpointState({
           modelCheckpointPath: name,
           allModelCheckpointPaths: [name],
@@ -143,7 +142,7 @@ export class Checkpoint {
       },
     });
     await this.#settle(write, normalized);
-    return path;
+    return `${prefix}-${number}`;
   }
 
   /**

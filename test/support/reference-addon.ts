@@ -176,7 +176,8 @@ async function runSave(id: number, program: SaveProgram, emit: (event: SaveEvent
     if (published && !committed) {
       for (const step of program.undo) {
         try {
-          run(step);
+          if (step.op === 'unlink') rmSync(step.path, { force: true });
+          else run(step);
         } catch {
           undone = false;
         }
