@@ -37,11 +37,10 @@ export function lossPlot(losses, kills) {
     return part.reduce((sum, loss) => sum + loss, 0) / part.length;
   });
   const columns = kills.map((step) => Math.floor((step - 1) / perColumn));
-  const ends = [...columns, COLUMNS - 1];
-  const series = ends.map((end, i) =>
-    means.map((mean, x) => (x <= end && x >= (ends[i - 1] ?? 0) ? mean : Number.NaN)),
-  );
-  const colors = coloured ? [asciichart.cyan, asciichart.yellow, asciichart.green] : undefined;
+  // Painted over one another: the whole run, then up to the second kill, then up to the first.
+  const ends = [...columns.map((column) => column + 2), COLUMNS].reverse();
+  const series = coloured ? ends.map((end) => means.slice(0, end)) : [means];
+  const colors = coloured ? [asciichart.green, asciichart.yellow, asciichart.cyan] : undefined;
   const format = (/** @type {number} */ value) => value.toFixed(2).padStart(6);
   const plot = asciichart.plot(coloured ? series : [means], {
     height: HEIGHT,
