@@ -1,4 +1,12 @@
 /** What the layers above see of the tensor bundle. */
+
+export {
+  type CheckpointReader,
+  type GetTensorOptions,
+  listVariables,
+  loadVariable,
+  openCheckpoint,
+} from './checkpoint-reader.ts';
 export { dataPath, indexPath, parseDataName, splitPrefix } from './names.ts';
 export { BundlePlanner, planBundle } from './plan.ts';
 export { openBundle } from './reader.ts';
@@ -12,3 +20,4 @@ export type {
   PlanOptions,
   TensorSlice,
 } from './types.ts';
+export { type VerifyOptions, type VerifyProblem, type VerifyReport, verifyBundle } from './verify.ts';
