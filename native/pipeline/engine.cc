@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "pipeline/save_run.h"
-#include "pipeline/transfer_run.h"
+#include "pipeline/extents.h"
 
 namespace tensor_checkpoint {
 namespace {

@@ -31,7 +31,7 @@ class RunningProgram {
 // its own threads.
 class Engine {
  public:
-  static constexpr uint32_t kDefaultThreads = 8;
+  static constexpr uint32_t kDefaultThreads = 10;
 
   static std::shared_ptr<Engine> Shared();
   Engine() : pool_(kDefaultThreads), fs_(&pool_) {}

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "pipeline/transfer_run.h"
+#include "pipeline/extents.h"
 
 namespace tensor_checkpoint {
 

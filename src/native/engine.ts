@@ -74,6 +74,7 @@ export function runSave(program: SaveProgram, options: SaveRunOptions = {}): Sav
   }
 
   const addon = loadAddon();
+  refuseResizable(program.buffers);
   const started = guard(() =>
     addon.startSave(program, (event) => {
       switch (event.type) {
@@ -112,6 +113,7 @@ export function runLoad(
   return new Promise((resolve, reject) => {
     if (options.signal?.aborted) throw abortError(options.signal);
     const addon = loadAddon();
+    refuseResizable(program.buffers);
     const id = guard(() =>
       addon.startLoad(program, (event) => {
         if (event.type === 'progress') {
@@ -240,6 +242,20 @@ function guard<T>(call: () => T): T {
     return call();
   } catch (cause) {
     throw new CheckpointError('INVALID_ARGUMENT', cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+/** Memory that can shrink under the engine's threads. Asked here because JS answers it for many buffers in no time. */
+function refuseResizable(buffers: readonly ArrayBufferLike[]): void {
+  for (const buffer of buffers) {
+    const { resizable, growable } = buffer as { resizable?: boolean; growable?: boolean };
+    if (resizable || growable) {
+      throw new CheckpointError(
+        'INVALID_ARGUMENT',
+        `A resizable ArrayBuffer (${buffer.byteLength} bytes) can't be saved or restored in place: its memory could go ` +
+          'away meanwhile. Copy it into one of fixed length',
+      );
+    }
   }
 }
 

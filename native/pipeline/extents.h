@@ -1,5 +1,5 @@
-#ifndef TENSOR_CHECKPOINT_PIPELINE_TRANSFER_RUN_H_
-#define TENSOR_CHECKPOINT_PIPELINE_TRANSFER_RUN_H_
+#ifndef TENSOR_CHECKPOINT_PIPELINE_EXTENTS_H_
+#define TENSOR_CHECKPOINT_PIPELINE_EXTENTS_H_
 
 #include <atomic>
 #include <functional>
@@ -40,4 +40,4 @@ ReadOutcome ReadExtents(const LoadProgram& program, const TransferContext& conte
 
 }  // namespace tensor_checkpoint
 
-#endif  // TENSOR_CHECKPOINT_PIPELINE_TRANSFER_RUN_H_
+#endif  // TENSOR_CHECKPOINT_PIPELINE_EXTENTS_H_

@@ -1,0 +1,36 @@
+#ifndef TENSOR_CHECKPOINT_PIPELINE_LIMITS_H_
+#define TENSOR_CHECKPOINT_PIPELINE_LIMITS_H_
+
+#include <algorithm>
+#include <thread>
+
+#include "pipeline/program.h"
+#include "pipeline/scheduler.h"
+
+namespace tensor_checkpoint {
+
+// Requests under way per device and bytes per request where the program doesn't say: what an NVMe disk needs to be
+// busy. Found by measurement (benchmarks/engine.js): more of either gained nothing.
+inline constexpr uint32_t kDefaultLanes = 8;
+inline constexpr uint64_t kLargestChunk = 4 << 20;
+inline constexpr uint64_t kSmallestChunk = 64 << 10;
+
+// A budget that is small must still hold several chunks, so that copying and writing overlap.
+inline uint64_t ChunkBytes(const TransferOptions& options) {
+  const uint64_t quarter = options.staging_bytes / 4;
+  return std::clamp(quarter - quarter % kSmallestChunk, kSmallestChunk, kLargestChunk);
+}
+
+// `eager`: fill the whole staging budget as fast as memory allows, because the caller waits for the capture.
+inline Scheduler::Limits LimitsFor(const TransferOptions& options, bool eager) {
+  Scheduler::Limits limits;
+  limits.lanes = options.threads > 0 ? options.threads : kDefaultLanes;
+  limits.processors = std::clamp(std::thread::hardware_concurrency(), 1u, limits.lanes);
+  limits.staging = options.staging_bytes;
+  if (!eager) limits.window = limits.lanes + limits.processors;
+  return limits;
+}
+
+}  // namespace tensor_checkpoint
+
+#endif  // TENSOR_CHECKPOINT_PIPELINE_LIMITS_H_

@@ -1,0 +1,243 @@
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "checksum/crc32c.h"
+#include "io/transfer.h"
+#include "pipeline/extents.h"
+#include "pipeline/limits.h"
+#include "pipeline/plan.h"
+#include "pipeline/staging_pool.h"
+#include "pipeline/task_runner.h"
+#include "pipeline/tensor_ledger.h"
+
+// How a chunk is read: into its place, or into staging and from there copied and summed in one pass. A tensor is
+// verified as soon as its last chunk has arrived.
+namespace tensor_checkpoint {
+namespace {
+
+using Resource = Scheduler::Resource;
+
+class Reader {
+ public:
+  Reader(const LoadProgram& program, const std::vector<std::unique_ptr<File>>& files, const std::vector<Status>& opened,
+         const TransferContext& context, Stats& stats, ReadOutcome& outcome, Plan plan)
+      : program_(program),
+        files_(files),
+        opened_(opened),
+        context_(context),
+        stats_(stats),
+        outcome_(outcome),
+        plan_(std::move(plan)),
+        ledger_(program.extents, plan_, static_cast<uint32_t>(program.expected.size())),
+        staging_(plan_.chunks.size()),
+        read_(plan_.chunks.size()),
+        failures_(plan_.chunks.size()),
+        damaged_(program.expected.size()),
+        runner_(Scheduler(Tasks(), 1, LimitsFor(program.options, false)),
+                [this](Scheduler::Start start) { Perform(start); },
+                [this](Scheduler::Start start, const Scheduler&) { return After(start); }) {}
+
+  void Run() {
+    if (!CheckFilesAndEmptyTensors()) return;
+    runner_.Run();
+    if (outcome_.failure.status.ok() && *context_.aborted) {
+      outcome_.failure = {Status(Code::kAborted, "the load was aborted")};
+    }
+    if (program_.options.progress) context_.emit({.type = Event::Type::kProgress, .progress = ledger_.progress()});
+  }
+
+ private:
+  std::vector<Scheduler::Task> Tasks() const {
+    std::vector<Scheduler::Task> tasks;
+    tasks.reserve(plan_.chunks.size());
+    for (const Chunk& chunk : plan_.chunks) {
+      Scheduler::Task task;
+      task.phases = {Resource::kLane, Resource::kProcessor};
+      task.phase_count = 2;
+      task.staging = chunk.staged ? chunk.bytes : 0;
+      tasks.push_back(task);
+    }
+    return tasks;
+  }
+
+  // Tensors that no chunk will speak for. false: the load has failed.
+  bool CheckFilesAndEmptyTensors() {
+    std::vector<uint64_t> bytes(program_.expected.size());
+    for (const Extent& extent : program_.extents) {
+      bytes[extent.tensor] += extent.bytes;
+      if (files_[extent.file] != nullptr) continue;
+      const Status& status = opened_[extent.file];
+      if (!AddDamage({extent.tensor, status.code() == Code::kNotFound ? "missing" : "io", status})) return false;
+    }
+    for (uint32_t t = 0; t < bytes.size(); ++t) {
+      if (bytes[t] == 0 && !damaged_[t] && !Verify(t)) return false;
+    }
+    return true;
+  }
+
+  void Perform(Scheduler::Start start) {
+    const Chunk& chunk = plan_.chunks[start.task];
+    if (start.phase == 0) return Read(start, chunk);
+    context_.executor->Run([this, start, &chunk] {
+      if (failures_[start.task].ok()) Deliver(start.task, chunk);
+      runner_.Done(start);
+    });
+  }
+
+  void Read(Scheduler::Start start, const Chunk& chunk) {
+    if (files_[chunk.file] == nullptr) return runner_.Done(start);
+    uint8_t* data = plan_.pieces[chunk.first_piece].memory;
+    if (chunk.staged) {
+      staging_[start.task] = staging_pool_.Take(chunk.bytes);
+      data = staging_[start.task].data();
+      if (data == nullptr) {
+        failures_[start.task] = Status::FromErrno(ENOMEM, "mmap", files_[chunk.file]->path());
+        return runner_.Done(start);
+      }
+    } else {
+      Touch(plan_.pieces[chunk.first_piece]);
+    }
+    const IoRequest request{.kind = IoRequest::Kind::kRead, .direct = chunk.direct, .file = files_[chunk.file].get(),
+                            .data = data, .bytes = chunk.bytes, .offset = chunk.offset};
+    Transfer(*context_.fs, request, [this, start](IoResult result) {
+      read_[start.task] = result.bytes;
+      failures_[start.task] = std::move(result.status);
+      runner_.Done(start);
+    });
+  }
+
+  void Deliver(uint32_t task, const Chunk& chunk) {
+    for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
+      const Piece& piece = plan_.pieces[i];
+      if (piece.at + piece.bytes > read_[task]) continue;  // Beyond the end of the file: After() reports it.
+      const bool verify = program_.verify[piece.tensor] != 0;
+      const uint8_t* data = chunk.staged ? staging_[task].data() + piece.at : piece.memory;
+      if (!chunk.staged || piece.memory == nullptr) {
+        if (verify) ledger_.SetSum(i, Crc32c(0, data, piece.bytes));
+        continue;
+      }
+      Touch(piece);
+      if (verify) ledger_.SetSum(i, Crc32cCopy(0, piece.memory, data, piece.bytes));
+      else std::memcpy(piece.memory, data, piece.bytes);
+    }
+  }
+
+  // Several chunks of a tensor may be at work at once.
+  void Touch(const Piece& piece) {
+    if (piece.memory != nullptr) std::atomic_ref(outcome_.touched[piece.tensor]).store(1, std::memory_order_relaxed);
+  }
+
+  // Under the runner's lock.
+  bool After(Scheduler::Start start) {
+    if (start.phase == 0) return !*context_.aborted;
+    const Chunk& chunk = plan_.chunks[start.task];
+    if (chunk.staged) staging_pool_.Give(std::exchange(staging_[start.task], AlignedBuffer()));
+    if (files_[chunk.file] == nullptr) return true;
+    const File& file = *files_[chunk.file];
+    stats_.bytes += std::min(chunk.used, read_[start.task]);
+    if (chunk.direct) stats_.direct_bytes += std::min(chunk.used, read_[start.task]);
+    if (chunk.staged) stats_.bytes_copied += std::min(chunk.used, read_[start.task]);
+    for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
+      const Piece& piece = plan_.pieces[i];
+      if (!failures_[start.task].ok()) {
+        if (!AddDamage({piece.tensor, "io", failures_[start.task]})) return false;
+      } else if (piece.at + piece.bytes > read_[start.task]) {
+        Status status(Code::kDataLoss,
+                      "'" + file.path() + "' ends at byte " + std::to_string(chunk.offset + read_[start.task]) +
+                          ", before the tensor's bytes at offset " + std::to_string(chunk.offset + piece.at) + " do",
+                      file.path(), static_cast<int64_t>(chunk.offset + piece.at));
+        if (!AddDamage({piece.tensor, "short", std::move(status)})) return false;
+      }
+    }
+    complete_.clear();
+    ledger_.Arrived(chunk, complete_);
+    for (uint32_t tensor : complete_) {
+      if (!damaged_[tensor] && !Verify(tensor)) return false;
+    }
+    if (program_.options.progress && ledger_.Due()) {
+      context_.emit({.type = Event::Type::kProgress, .progress = ledger_.progress()});
+    }
+    return !*context_.aborted;
+  }
+
+  bool Verify(uint32_t tensor) {
+    if (program_.verify[tensor] != 0) {
+      const uint32_t found = ledger_.Sum(tensor);
+      if (found != program_.expected[tensor]) {
+        const Extent* extent = FirstExtent(tensor);
+        const std::string path = extent == nullptr ? std::string() : program_.paths[extent->file];
+        Status status(Code::kDataLoss,
+                      "checksum mismatch in '" + path + "': the index says " + std::to_string(program_.expected[tensor]) +
+                          ", the bytes have " + std::to_string(found),
+                      path, extent == nullptr ? Status::kNoOffset : static_cast<int64_t>(extent->file_offset));
+        return AddDamage({tensor, "checksum", std::move(status), true, found});
+      }
+    }
+    outcome_.touched[tensor] = 2;
+    return true;
+  }
+
+  // Only for messages about damage: not worth an index of its own.
+  const Extent* FirstExtent(uint32_t tensor) const {
+    for (const Extent& extent : program_.extents) {
+      if (extent.tensor == tensor) return &extent;
+    }
+    return nullptr;
+  }
+
+  // One damage a tensor. false: the load fails with it.
+  bool AddDamage(Damage damage) {
+    if (damaged_[damage.tensor]) return true;
+    damaged_[damage.tensor] = true;
+    if (!program_.options.keep_going && outcome_.failure.status.ok()) outcome_.failure = {damage.status, damage.tensor};
+    outcome_.damage.push_back(std::move(damage));
+    return program_.options.keep_going;
+  }
+
+  const LoadProgram& program_;
+  const std::vector<std::unique_ptr<File>>& files_;  // nullptr: it can't be opened.
+  const std::vector<Status>& opened_;
+  const TransferContext& context_;
+  Stats& stats_;
+  ReadOutcome& outcome_;
+  const Plan plan_;
+  TensorLedger ledger_;
+  StagingPool staging_pool_;
+  std::vector<AlignedBuffer> staging_;
+  std::vector<uint64_t> read_;    // Per chunk: bytes that the file gave.
+  std::vector<Status> failures_;  // Per chunk.
+  std::vector<bool> damaged_;
+  std::vector<uint32_t> complete_;
+  TaskRunner runner_;
+};
+
+}  // namespace
+
+ReadOutcome ReadExtents(const LoadProgram& program, const TransferContext& context, Stats& stats) {
+  ReadOutcome outcome;
+  outcome.touched.assign(program.expected.size(), 0);
+  std::vector<std::unique_ptr<File>> files;
+  std::vector<Status> opened;
+  std::vector<DirectAlignment> alignments;
+  for (const std::string& path : program.paths) {
+    auto file = context.fs->Open(path, program.options.direct);
+    opened.push_back(file.status());
+    files.push_back(file.ok() ? std::move(*file) : nullptr);
+    alignments.push_back(files.back() == nullptr ? DirectAlignment() : files.back()->direct());
+  }
+  PlanOptions options;
+  options.chunk_bytes = ChunkBytes(program.options);
+  options.writing = false;
+  auto plan = PlanTransfer(program.extents, alignments, {}, options);
+  if (!plan.ok()) {
+    outcome.failure = {plan.status()};
+    return outcome;
+  }
+  Reader(program, files, opened, context, stats, outcome, std::move(*plan)).Run();
+  return outcome;
+}
+
+}  // namespace tensor_checkpoint

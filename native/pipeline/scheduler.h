@@ -1,0 +1,80 @@
+#ifndef TENSOR_CHECKPOINT_PIPELINE_SCHEDULER_H_
+#define TENSOR_CHECKPOINT_PIPELINE_SCHEDULER_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+namespace tensor_checkpoint {
+
+// Decides which part of the work starts when. Pure: no threads, no clock, no I/O. Events go in (Done, Stop), starts
+// come out (Next), so the code that runs for real also runs on a virtual clock.
+//
+// A task is a chunk on its way through phases, each of which takes a processor or a lane of the task's device. Its
+// staging memory is taken when the first phase starts and given back when the last one ends: a full budget is
+// back-pressure. Devices pull: the one that delivers more gets more. One thread at a time.
+class Scheduler {
+ public:
+  enum class Resource : uint8_t { kProcessor, kLane };
+  struct Task {
+    uint64_t staging = 0;
+    uint32_t device = 0;
+    uint8_t phase_count = 0;
+    std::array<Resource, 3> phases{};
+    uint8_t releases_source_after = 0;  // The phase after which the caller's memory is no longer read.
+  };
+  struct Limits {
+    uint32_t processors = 1;
+    uint32_t lanes = 1;  // Per device: requests under way.
+    uint64_t staging = 0;
+    // Per device: tasks under way at once. Large where capturing early matters more than memory.
+    uint32_t window = UINT32_MAX;
+  };
+  struct Start {
+    uint32_t task;
+    uint8_t phase;
+  };
+
+  Scheduler(std::vector<Task> tasks, uint32_t devices, const Limits& limits);
+
+  // Appends all that may start now. The caller owes a Done() for each.
+  void Next(std::vector<Start>& starts);
+  // The phase of `task` that was started has ended.
+  void Done(uint32_t task);
+  // Nothing starts any more; what is under way is to be waited for.
+  void Stop() { stopped_ = true; }
+
+  bool idle() const { return running_ == 0; }
+  bool finished() const { return finished_ == tasks_.size(); }
+  bool sources_released() const { return sources_ == 0; }
+  uint64_t staging_used() const { return staging_used_; }
+
+ private:
+  struct Device {
+    std::deque<uint32_t> waiting;  // Not begun.
+    std::deque<uint32_t> ready;    // Begun; the next phase takes a lane.
+    uint32_t lanes_used = 0;
+    uint32_t under_way = 0;
+  };
+
+  bool StartOnProcessor(std::vector<Start>& starts);
+  bool Begin(Device& device, std::vector<Start>& starts);
+  bool CanBegin(const Device& device) const;
+  void Launch(uint32_t task, std::vector<Start>& starts);
+
+  const std::vector<Task> tasks_;
+  std::vector<uint8_t> phase_;  // Of each task: the one that runs or comes next.
+  std::vector<Device> devices_;
+  std::deque<uint32_t> ready_;  // Begun; the next phase takes a processor.
+  const Limits limits_;
+  uint32_t processors_used_ = 0;
+  uint64_t staging_used_ = 0;
+  size_t running_ = 0, finished_ = 0, sources_;
+  bool stopped_ = false;
+};
+
+}  // namespace tensor_checkpoint
+
+#endif  // TENSOR_CHECKPOINT_PIPELINE_SCHEDULER_H_
