@@ -257,6 +257,8 @@ export class Checkpoint {
       return new CheckpointLoadStatus(
         { tree: () => this.#tree(), applyDeferred: (later) => this.#applyDeferred(later) },
         session,
+        // As in TensorFlow: a checkpoint written by name can't have the counter.
+        bundle.has(OBJECT_GRAPH_KEY) ? undefined : this.saveCounter,
       );
     } finally {
       this.#lane.leave();

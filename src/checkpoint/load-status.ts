@@ -51,11 +51,14 @@ const SHOWN = 10;
 export class CheckpointLoadStatus implements LoadStatus {
   readonly #host: StatusHost;
   readonly #session: RestoreSession;
+  readonly #optional: object | undefined;
   #partialExpected = false;
 
-  constructor(host: StatusHost, session: RestoreSession) {
+  /** @param optional an object that needs no value: the save counter, for a checkpoint that no save() has written. */
+  constructor(host: StatusHost, session: RestoreSession, optional?: object) {
     this.#host = host;
     this.#session = session;
+    this.#optional = optional;
   }
 
   async applyDeferred(): Promise<void> {
@@ -71,7 +74,8 @@ export class CheckpointLoadStatus implements LoadStatus {
     const paths = tree.paths();
     return paths.filter((_, id) => {
       const count = tree.values[id]!.length;
-      return count > 0 && !this.#session.hasRestored(tree.nodes[id]!.identity, count);
+      const object = tree.nodes[id]!.identity;
+      return count > 0 && object !== this.#optional && !this.#session.hasRestored(object, count);
     });
   }
 
