@@ -63,7 +63,9 @@ Failure SaveRun::RunStep(const Step& step) {
       return Publish(step);
     case Step::Op::kUnlink: {
       Status status = fs_.Unlink(step.path);
-      if (!status.ok()) Warn(status.code() == Code::kNotFound ? "missing" : "unlink", {std::move(status)});
+      // Chosen first: the order in which arguments are evaluated is the compiler's.
+      const char* const kind = status.code() == Code::kNotFound ? "missing" : "unlink";
+      if (!status.ok()) Warn(kind, {std::move(status)});
       return {};
     }
     case Step::Op::kSyncDirectory: {
