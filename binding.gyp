@@ -11,7 +11,7 @@
         'native/base/status.cc',
         'native/base/thread_pool.cc',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/checksum\').filter(f => /\\.cc$/.test(f) && !/_(test|bench)\\.cc$/.test(f)).map(f => \'native/checksum/\' + f).join(\' \')")',
-        '<!@(node -p "require(\'fs\').readdirSync(\'native/io\').filter(f => /\\.cc$/.test(f) && !/(_test|faulty_file_system|recording_file_system)\\.cc$/.test(f)).map(f => \'native/io/\' + f).join(\' \')")',
+        '<!@(node -p "require(\'fs\').readdirSync(\'native/io\').filter(f => /\\.cc$/.test(f) && !/_test\\.cc$/.test(f)).map(f => \'native/io/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/pipeline\').filter(f => /\\.cc$/.test(f) && !/_test\\.cc$/.test(f)).map(f => \'native/pipeline/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/binding\').filter(f => /\\.cc$/.test(f)).map(f => \'native/binding/\' + f).join(\' \')")',
       ],
