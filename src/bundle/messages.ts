@@ -7,7 +7,7 @@ import { unmaskCrc } from './crc.ts';
 import { dataLoss } from './damage.ts';
 import { MAX_SHARDS } from './names.ts';
 import type { TensorSlice } from './types.ts';
-import { WireReader as Wire, type WireReader, WireWriter } from './wire.ts';
+import { WireReader, WireWriter } from './wire.ts';
 
 /** The bundle version this package writes and reads; TensorFlow's kTensorBundleVersion. */
 const BUNDLE_VERSION = 1;
@@ -36,7 +36,7 @@ export function encodeHeader(shardCount: number): Uint8Array {
 
 /** Number of shards; UNSUPPORTED for a big-endian bundle or one of a version that this package must not read. */
 export function decodeHeader(bytes: Uint8Array): { readonly shardCount: number } {
-  const reader = new Wire(bytes);
+  const reader = new WireReader(bytes);
   let shardCount = 0;
   let endianness = 0;
   let version = { producer: 0, minConsumer: 0, badConsumers: [] as number[] };
@@ -107,37 +107,8 @@ export function encodeEntry(
   writer.fixed32(maskedCrc);
 }
 
-/** Appends the entry of a tensor that is stored in slices. Written by tests only: this package stores tensors whole. */
-export function encodeSlicedEntry(
-  writer: WireWriter,
-  entry: { dtype: DType; shape: readonly number[]; slices: readonly TensorSlice[] },
-): void {
-  writer.byte(0x08);
-  writer.varint(dtypeNumber(entry.dtype));
-  encodeShape(writer, entry.shape);
-  for (const slice of entry.slices) {
-    const message = new WireWriter();
-    for (const extent of slice) {
-      const inner = new WireWriter(24);
-      if (extent !== null) {
-        if (extent[0] !== 0) {
-          inner.byte(0x08);
-          inner.varint(extent[0]);
-        }
-        inner.byte(0x10);
-        inner.varint(extent[1]);
-      }
-      message.byte(0x0a);
-      message.varint(inner.length);
-      message.append(inner.view());
-    }
-    writer.byte(0x3a);
-    writer.varint(message.length);
-    writer.append(message.view());
-  }
-}
-
-function encodeShape(writer: WireWriter, shape: readonly number[]): void {
+/** Appends field 2 of an entry, the shape. */
+export function encodeShape(writer: WireWriter, shape: readonly number[]): void {
   let length = 0;
   for (const dimension of shape) length += 2 + dimensionLength(dimension);
   writer.byte(0x12);
@@ -161,7 +132,7 @@ function dimensionLength(dimension: number): number {
 
 /** Reads an entry and checks all that can be checked without the files. */
 export function decodeEntry(bytes: Uint8Array, shardCount: number): StoredEntry {
-  const reader = new Wire(bytes);
+  const reader = new WireReader(bytes);
   let number = 0;
   let shape: number[] = [];
   let shard = 0;
@@ -192,7 +163,8 @@ export function decodeEntry(bytes: Uint8Array, shardCount: number): StoredEntry 
   if (problem !== null) throw dataLoss(problem);
   if (slices.length > 0) {
     for (const slice of slices) checkStoredSlice(slice, shape);
-    return { dtype, shape: Object.freeze(shape), shard: 0, offset: 0, size: 0, crc32c: 0, slices };
+    // The shard means nothing here; TensorFlow's MergeV2Checkpoints sets it all the same.
+    return { dtype, shape: Object.freeze(shape), shard, offset: 0, size: 0, crc32c: 0, slices };
   }
   if (shard < 0 || shard >= shardCount) throw dataLoss(`the entry names shard ${shard} of ${shardCount}`);
   if (offset < 0 || size < 0 || !Number.isSafeInteger(offset + size)) {

@@ -1,7 +1,11 @@
 import { maskCrc } from '../../src/bundle/crc.ts';
+import { encodeShape } from '../../src/bundle/messages.ts';
 import { forEachEntry, openTable, readBlock } from '../../src/bundle/table-reader.ts';
 import { TableWriter, type UnsealedTable } from '../../src/bundle/table-writer.ts';
+import type { TensorSlice } from '../../src/bundle/types.ts';
+import { WireWriter } from '../../src/bundle/wire.ts';
 import { crc32c } from '../../src/native/engine.ts';
+import { type DType, dtypeNumber } from '../../src/tensor/dtypes.ts';
 
 /** What native does to an index before it is written, in JS. */
 export function seal({ bytes, seals }: UnsealedTable): Uint8Array {
@@ -27,4 +31,38 @@ export function readTable(file: Uint8Array): TableEntry[] {
     forEachEntry(readBlock(file, handle), (key, value) => entries.push([key, value.slice()]));
   }
   return entries;
+}
+
+/** Appends the entry of a tensor that is stored in slices; this package itself stores tensors whole. */
+export function encodeSlicedEntry(
+  writer: WireWriter,
+  entry: { dtype: DType; shape: readonly number[]; shard: number; slices: readonly TensorSlice[] },
+): void {
+  writer.byte(0x08);
+  writer.varint(dtypeNumber(entry.dtype));
+  encodeShape(writer, entry.shape);
+  if (entry.shard !== 0) {
+    writer.byte(0x18);
+    writer.varint(entry.shard);
+  }
+  for (const slice of entry.slices) {
+    const message = new WireWriter();
+    for (const extent of slice) {
+      const inner = new WireWriter(24);
+      if (extent !== null) {
+        if (extent[0] !== 0) {
+          inner.byte(0x08);
+          inner.varint(extent[0]);
+        }
+        inner.byte(0x10);
+        inner.varint(extent[1]);
+      }
+      message.byte(0x0a);
+      message.varint(inner.length);
+      message.append(inner.view());
+    }
+    writer.byte(0x3a);
+    writer.varint(message.length);
+    writer.append(message.view());
+  }
 }
