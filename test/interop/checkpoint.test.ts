@@ -69,7 +69,7 @@ const trees: Record<string, Root> = {
   }),
   'empty containers': dict({ nothing: list(), none: dict({}), module: module({}), x: floats(1) }),
   'many tensors': dict({
-    all: list(...Array.from({ length: 3000 }, (_, i) => floats((i % 5) + 1))),
+    all: list(...Array.from({ length: 800 }, (_, i) => floats((i % 5) + 1))),
   }),
 };
 
