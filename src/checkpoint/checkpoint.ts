@@ -1,15 +1,11 @@
 import { basename, dirname, join, resolve as resolvePath } from 'node:path';
-import { type Bundle, BundlePlanner, openBundle } from '../bundle/index.ts';
-import { CheckpointError, invalidArgument, isCheckpointError } from '../errors.ts';
-import { stat } from '../native/engine.ts';
+import { BundlePlanner } from '../bundle/index.ts';
+import { invalidArgument } from '../errors.ts';
 import { Capturer } from './capture.ts';
 import { Counter } from './counter.ts';
-import { OBJECT_GRAPH_KEY } from './keys.ts';
-import { Lane, writesOf } from './lanes.ts';
-import { checkMatches, loadMatches } from './load.ts';
+import { Lane } from './lanes.ts';
+import { throwIfAborted } from './load.ts';
 import { CheckpointLoadStatus, type LoadStatus, NothingRestored } from './load-status.ts';
-import { graphByNames } from './name-graph.ts';
-import { decodeObjectGraph } from './object-graph.ts';
 import {
   type NormalizedReadOptions,
   type NormalizedWriteOptions,
@@ -18,18 +14,15 @@ import {
   type ReadOptions,
   type WriteOptions,
 } from './options.ts';
-import { RestoreOrder, RestoreSession } from './restore-session.ts';
+import type { RestoreSession } from './restore-session.ts';
+import { Restorer } from './restorer.ts';
 import { RootObjects } from './root.ts';
-import { printCheckpointState } from './state-file.ts';
-import { promiseOf, type Steps, wait } from './steps.ts';
+import { printCheckpointState, STATE_FILE_NAME } from './state-file.ts';
 import type { Adapter } from './trackable.ts';
 import { createResolver } from './trackables.ts';
 import { type ObjectTree, type Resolve, walkNow } from './tree.ts';
 import { Write, type WriteExtras, type WriteHost } from './write.ts';
 import type { WriteHandle, WriteRequest } from './write-handle.ts';
-
-/** Restores with values still waiting for their objects that are remembered; see {@link LoadStatus.applyDeferred}. */
-const REMEMBERED_RESTORES = 4;
 
 export interface CheckpointOptions {
   /** What teaches this checkpoint about other objects, for example `tfjs(tf)`. */
@@ -56,9 +49,7 @@ export class Checkpoint {
   readonly #resolve: Resolve;
   readonly #lane = new Lane();
   readonly #host: WriteHost;
-  readonly #restores = new RestoreOrder();
-  /** Newest first. */
-  #sessions: RestoreSession[] = [];
+  readonly #restorer: Restorer;
   /** A save or a restore has made the counter part of the tree. */
   #counterCreated = false;
   #asyncFailure: unknown;
@@ -72,6 +63,7 @@ export class Checkpoint {
   constructor(objects: Record<string, unknown>, options: CheckpointOptions = {}) {
     const adapters = checkAdapters(options);
     this.#resolve = createResolver(adapters);
+    this.#restorer = new Restorer(this.#resolve);
     this.#objects = new RootObjects(this, objects, this.saveCounter);
     for (const [name, value] of this.#objects.node(() => false).children!()) {
       this.#resolve(value, () => `checkpoint[${JSON.stringify(name)}]`);
@@ -82,12 +74,12 @@ export class Checkpoint {
       planner: new BundlePlanner(),
       lane: this.#lane,
       root: (counter) => this.#objects.node(() => counter || this.#counterCreated),
-      applyDeferred: () => this.#applyAllDeferred(),
+      applyDeferred: () => this.#restorer.applyAllDeferred(),
       counterStored: () => {
         if (this.#counterCreated) return;
         this.#counterCreated = true;
         // It has a value of its own now: one that an earlier read() left waiting must not replace it.
-        this.#restores.restored(this.saveCounter, this.#restores.next());
+        this.#restorer.supersede(this.saveCounter);
       },
     };
   }
@@ -113,6 +105,7 @@ export class Checkpoint {
     let before: { value: number; created: boolean } | undefined;
     const write = this.#begin(base, normalized, {
       storesCounter: () => {
+        this.#raiseAsyncFailure();
         before = { value: this.saveCounter.value, created: this.#counterCreated };
         // Part of the tree before deferred values are restored: after a read() the stored number is gone on from.
         this.#counterCreated = true;
@@ -123,7 +116,8 @@ export class Checkpoint {
         number = this.saveCounter.increment();
         return `${base}-${number}`;
       },
-      rollback: () => {
+      rollback: (error, captured) => {
+        if (normalized.enableAsync && captured) this.#asyncFailure ??= error;
         if (before === undefined) return;
         this.saveCounter.value = before.value;
         this.#counterCreated = before.created;
@@ -137,8 +131,8 @@ export class Checkpoint {
           allModelCheckpointTimestamps: [],
           lastPreservedTimestamp: 0,
         });
-        const previous = existingFiles(directory).includes('checkpoint') ? undefined : null;
-        return { stateFile: { path: join(directory, 'checkpoint'), text, previous }, deletePrefixes: [] };
+        const previous = existingFiles(directory).includes(STATE_FILE_NAME) ? undefined : null;
+        return { stateFile: { path: join(directory, STATE_FILE_NAME), text, previous }, deletePrefixes: [] };
       },
     });
     await this.#settle(write, normalized);
@@ -155,7 +149,13 @@ export class Checkpoint {
     const what = 'Checkpoint.write';
     const normalized = this.#checkWrite(options, what);
     const write = this.#begin(absolutePrefix(prefix, what), normalized, {
-      storesCounter: () => this.#counterCreated,
+      storesCounter: () => {
+        this.#raiseAsyncFailure();
+        return this.#counterCreated;
+      },
+      rollback: (error, captured) => {
+        if (normalized.enableAsync && captured) this.#asyncFailure ??= error;
+      },
     });
     await this.#settle(write, normalized);
     return prefix;
@@ -219,19 +219,12 @@ export class Checkpoint {
     if (normalized.whenBusy === 'skip') {
       throw invalidArgument(`${what} always writes: whenBusy: 'skip' is for CheckpointManager.save().`);
     }
-    this.#raiseAsyncFailure();
     return normalized;
   }
 
   async #settle(write: Write, options: NormalizedWriteOptions): Promise<void> {
-    if (!options.enableAsync) {
-      await write.finished;
-      return;
-    }
-    await write.captured;
-    write.finished.catch((error) => {
-      this.#asyncFailure ??= error;
-    });
+    if (options.enableAsync) await write.captured;
+    else await write.finished;
   }
 
   #raiseAsyncFailure(): void {
@@ -248,79 +241,24 @@ export class Checkpoint {
     await this.#lane.enter();
     try {
       throwIfAborted(options.signal);
-      const bundle = await openCheckpoint(prefix, options);
       const root = this.#objects.node(() => counter || this.#counterCreated);
-      const session = await this.#open(bundle, counter, options);
-      await this.#load(session, bundle, session.match(root), options);
+      const { session, byName } = await this.#restorer.restore(prefix, root, options);
       if (counter) this.#counterCreated = true;
-      this.#sessions = [session, ...this.#sessions].filter(({ complete }) => !complete).slice(0, REMEMBERED_RESTORES);
-      return new CheckpointLoadStatus(
-        { tree: () => this.#tree(), applyDeferred: (later) => this.#applyDeferred(later) },
-        session,
-        // As in TensorFlow: a checkpoint written by name can't have the counter.
-        bundle.has(OBJECT_GRAPH_KEY) ? undefined : this.saveCounter,
-      );
+      const host = { tree: () => this.#tree(), applyDeferred: (later: RestoreSession) => this.#applyDeferred(later) };
+      // As in TensorFlow: a checkpoint written by name can't have the counter.
+      return new CheckpointLoadStatus(host, session, byName ? this.saveCounter : undefined);
     } finally {
       this.#lane.leave();
     }
-  }
-
-  async #open(bundle: Bundle, counter: boolean, options: NormalizedReadOptions): Promise<RestoreSession> {
-    if (!bundle.has(OBJECT_GRAPH_KEY)) {
-      const tree = walkNow(this.#host.root(counter), this.#resolve);
-      const graph = graphByNames(tree, bundle.entries);
-      return new RestoreSession(bundle.prefix, graph, bundle.entries, this.#resolve, this.#restores);
-    }
-    const stored = await bundle.readTensor(OBJECT_GRAPH_KEY, { signal: options.signal });
-    const bytes = stored.dtype === 'string' ? (stored.data as Uint8Array[])[0] : undefined;
-    if (bytes === undefined) {
-      throw new CheckpointError('DATA_LOSS', `${OBJECT_GRAPH_KEY} is not a string.`, { path: bundle.prefix });
-    }
-    const graph = decodeObjectGraph(bytes, bundle.prefix);
-    return new RestoreSession(bundle.prefix, graph, bundle.entries, this.#resolve, this.#restores);
-  }
-
-  async #load(
-    session: RestoreSession,
-    bundle: Bundle,
-    matching: ReturnType<RestoreSession['match']>,
-    options: NormalizedReadOptions,
-  ): Promise<void> {
-    const matches = await promiseOf(matching);
-    checkMatches(matches, bundle);
-    await writesOf(matches.map(({ node }) => node.identity));
-    await loadMatches(matches, bundle, session, options);
-    for (const node of session.above(matches)) await node.afterRestore?.();
-  }
-
-  /** Within the lane, for a save: values that have an object by now are never overwritten by fresh ones. */
-  *#applyAllDeferred(): Steps<void> {
-    for (const session of this.#sessions) {
-      if (!session.hasAppeared()) continue;
-      try {
-        yield* wait(this.#applyWithinLane(session));
-      } catch (error) {
-        // Else no save could ever succeed again.
-        this.#sessions = this.#sessions.filter((other) => other !== session);
-        throw deferredFailure(error, session.prefix);
-      }
-    }
-    this.#sessions = this.#sessions.filter(({ complete }) => !complete);
   }
 
   async #applyDeferred(session: RestoreSession): Promise<void> {
     await this.#lane.enter();
     try {
-      if (!session.complete) await this.#applyWithinLane(session);
+      await this.#restorer.applyDeferred(session);
     } finally {
       this.#lane.leave();
     }
-  }
-
-  async #applyWithinLane(session: RestoreSession): Promise<void> {
-    const bundle = await openBundle(session.prefix);
-    const options = normalizeReadOptions(undefined, 'applyDeferred');
-    await this.#load(session, bundle, session.rematch(), options);
   }
 }
 
@@ -348,35 +286,4 @@ export function absolutePrefix(prefix: unknown, what: string): string {
     );
   }
   return resolvePath(prefix);
-}
-
-/** Opens a checkpoint, or that of a SavedModel's directory. */
-async function openCheckpoint(prefix: string, options: NormalizedReadOptions): Promise<Bundle> {
-  try {
-    return await openBundle(prefix, { signal: options.signal });
-  } catch (error) {
-    if (!isCheckpointError(error) || error.code !== 'NOT_FOUND') throw error;
-    if ((await stat(join(prefix, 'saved_model.pb'))) !== null) {
-      return await openBundle(join(prefix, 'variables', 'variables'), { signal: options.signal });
-    }
-    throw new CheckpointError('NOT_FOUND', `${error.message} Is its number missing, the -1 of ckpt-1?`, {
-      path: error.path ?? prefix,
-      errno: error.errno,
-      cause: error,
-    });
-  }
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new CheckpointError('ABORTED', 'The restore was aborted.', { cause: signal.reason });
-}
-
-function deferredFailure(cause: unknown, prefix: string): CheckpointError {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  return new CheckpointError(
-    isCheckpointError(cause) ? cause.code : 'IO_ERROR',
-    `Objects have appeared whose values in ${prefix} were still to be restored, and that failed: ${message} ` +
-      'Nothing was saved. That restore is given up now: the next save stores these objects as they are.',
-    { path: prefix, problems: isCheckpointError(cause) ? cause.problems : undefined, cause },
-  );
 }

@@ -1,9 +1,9 @@
 import { dirname } from 'node:path';
 import { readDirectorySync, runSave } from '../native/engine.ts';
 import { absolutePrefix } from './checkpoint.ts';
+import { removeFiles } from './checkpoint-files.ts';
 import { composeState } from './commit.ts';
 import { enterPrefix, leavePrefix } from './lanes.ts';
-import { removeFiles } from './write.ts';
 
 /** Smallest staging a program may have; these programs move no tensors. */
 const NO_TENSORS = { threads: 0, stagingBytes: 0, copy: false, direct: false, progress: false };

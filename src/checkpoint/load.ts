@@ -77,10 +77,11 @@ export async function loadMatches(
   try {
     for (const batch of batches(matches, bundle, options)) {
       const loaded = await readBatch(batch, bundle, options);
+      // The last moment: what is assigned is assigned together.
+      throwIfAborted(options.signal);
       for (const { match, give } of loaded) {
-        options.signal?.throwIfAborted();
-        const pending = give();
         overwritten.push(match.key);
+        const pending = give();
         if (pending !== undefined) await pending;
         session.assigned(match);
       }
@@ -88,6 +89,11 @@ export async function loadMatches(
   } catch (error) {
     throw withOverwritten(error, overwritten, bundle.prefix);
   }
+}
+
+/** @throws CheckpointError ABORTED */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new CheckpointError('ABORTED', 'The restore was aborted.', { cause: signal.reason });
 }
 
 /** One batch, unless replaced values may be assigned as they come: then each batch needs little memory at a time. */
@@ -117,6 +123,8 @@ async function readBatch(batch: Match[], bundle: Bundle, options: NormalizedRead
   const loaded: Loaded[] = new Array(batch.length);
   const requests: BundleReadRequest[] = [];
   // Strings vary in length and come first: they are small, and their damage shows before any memory is touched.
+  const texts = batch.map(({ key }) => key).filter((key) => bundle.entries.get(key)!.dtype === 'string');
+  const strings = await bundle.readTensors(texts, read);
   for (const [i, match] of batch.entries()) {
     const { destination } = match.value;
     const entry = bundle.entries.get(match.key)!;
@@ -131,7 +139,7 @@ async function readBatch(batch: Match[], bundle: Bundle, options: NormalizedRead
         loaded[i] = { match, give: () => {} };
       }
     } else if (entry.dtype === 'string') {
-      const tensor = await bundle.readTensor(match.key, read);
+      const tensor = strings.get(match.key)!;
       loaded[i] = { match, give: () => destination.assign(tensor) };
     } else {
       const tensor = HostTensor.allocate({ dtype: entry.dtype, shape: entry.shape });
@@ -162,10 +170,9 @@ function isInPlace(match: Match): boolean {
 /** The same error, with the keys that were overwritten: those it names already (or `replace`s), and these. */
 function withOverwritten(error: unknown, keys: readonly string[], prefix: string, replace = false): unknown {
   if (!isCheckpointError(error)) {
-    if (keys.length === 0) return error;
+    // An object refused its value: the message is its own.
     const message = error instanceof Error ? error.message : String(error);
-    const name = (error as Partial<Error> | undefined)?.name;
-    return new CheckpointError(name === 'AbortError' ? 'ABORTED' : 'INVALID_ARGUMENT', message, {
+    return new CheckpointError('INVALID_ARGUMENT', `A value could not be given to its object: ${message}`, {
       path: prefix,
       overwritten: keys,
       cause: error,

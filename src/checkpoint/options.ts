@@ -48,7 +48,8 @@ export interface WriteOptions {
   onProgress?: (progress: Progress) => void;
   /**
    * Called with the checkpoint's path once its index is in place, one after the other, before the state file names it.
-   * If one fails, a new checkpoint is removed again.
+   * If one fails, a new checkpoint is removed again. They are part of the save: one that waits for another operation of
+   * the same Checkpoint would wait for ever.
    */
   writeCallbacks?: Array<(path: string) => void | Promise<void>>;
 }
@@ -112,7 +113,7 @@ const MAX_THREADS = 1024;
 /** Less than a chunk of staging can't move anything. */
 const MIN_STAGING_BYTES = 1024 * 1024;
 
-const WRITE_NAMES: ReadonlySet<string> = new Set<keyof WriteOptions>([
+export const WRITE_NAMES: ReadonlySet<string> = new Set<keyof WriteOptions>([
   'enableAsync',
   'shards',
   'maxShardBytes',
@@ -171,7 +172,7 @@ export function normalizeReadOptions(options: ReadOptions | undefined, what: str
   });
 }
 
-function optionsObject(options: unknown, names: ReadonlySet<string>, what: string): object {
+export function optionsObject(options: unknown, names: ReadonlySet<string>, what: string): object {
   if (options === undefined) return {};
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw invalidArgument(`${what}: options must be an object, not ${show(options)}.`);

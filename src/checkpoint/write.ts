@@ -1,16 +1,18 @@
-import { basename, dirname } from 'node:path';
-import { type BundlePlan, type BundlePlanner, indexPath, parseDataName } from '../bundle/index.ts';
-import { CheckpointError, invalidArgument, isCheckpointError } from '../errors.ts';
-import type { SaveProgram, SaveProgramOptions, SaveStats } from '../native/contract.ts';
-import { makeDirectoriesSync, type NativeWarning, readDirectorySync, runSave, type SaveRun } from '../native/engine.ts';
+import type { BundlePlan, BundlePlanner } from '../bundle/index.ts';
+import type { SaveProgram } from '../native/contract.ts';
+import { runSave, type SaveRun, type SaveStats } from '../native/engine.ts';
 import type { Capture, Capturer } from './capture.ts';
-import { type CheckpointFiles, composeRemoval, composeSave, composeState, type StatePublication } from './commit.ts';
+import { removeFiles } from './checkpoint-files.ts';
+import { composeSave, composeState } from './commit.ts';
 import { announceWrite, enterPrefix, type Lane, leavePrefix } from './lanes.ts';
 import type { NormalizedWriteOptions } from './options.ts';
 import { deferred, runSteps, type Steps, wait } from './steps.ts';
 import type { TrackableNode } from './trackable.ts';
 import { type Resolve, walkSteps } from './tree.ts';
+import { describeWarning } from './warnings.ts';
 import type { WriteFailure, WriteHandle, WriteRequest, WriteStats, WriteWarning } from './write-handle.ts';
+import { aborted, explain, failureOf, messageOf, NO_STATS, NOTHING_PUBLISHED } from './write-outcome.ts';
+import { planFiles, planState, programOptions } from './write-plan.ts';
 
 /** What a write needs of its Checkpoint. */
 export interface WriteHost {
@@ -36,8 +38,11 @@ export interface WriteExtras extends Pick<WriteRequest, 'createdDirectories' | '
   readonly storesCounter: () => boolean;
   /** Called after deferred values were restored: the absolute prefix, for a save that numbers itself. */
   readonly number?: () => string;
-  /** Takes back what `storesCounter` and `number` changed. */
-  readonly rollback?: () => void;
+  /**
+   * Takes back what `storesCounter` and `number` changed. Called before the next operation of the Checkpoint begins.
+   * `captured`: a caller that waits only for the capture has not heard of this failure.
+   */
+  readonly rollback?: (error: unknown, captured: boolean) => void;
 }
 
 /**
@@ -55,6 +60,7 @@ export class Write implements WriteHandle {
   readonly #finished = deferred<WriteStats>();
   #failure: WriteFailure | null = null;
   #failed = false;
+  #wasCaptured = false;
   #run: SaveRun | undefined;
   #capture: Capture | undefined;
   readonly #onAbort = () => this.abort();
@@ -116,7 +122,7 @@ export class Write implements WriteHandle {
   #fail(error: unknown): void {
     if (this.#failed) return;
     this.#failed = true;
-    this.#failure ??= { published: false, replaced: false, undone: true };
+    this.#failure ??= NOTHING_PUBLISHED;
     for (const part of [this.#captured, this.#indexed, this.#committed, this.#finished]) part.reject(error);
   }
 
@@ -136,7 +142,7 @@ export class Write implements WriteHandle {
         leavePrefix(path);
       }
     } catch (error) {
-      rollback?.();
+      rollback?.(error, this.#wasCaptured);
       throw error;
     } finally {
       this.#capture?.release();
@@ -155,75 +161,26 @@ export class Write implements WriteHandle {
 
     // From here to the submission nothing waits.
     const created = [...(createdDirectories ?? [])];
-    const { plan, replaced } = this.#plan(capture, created);
+    const { plan, replaced } = planFiles(this.path, capture, this.#host.planner, this.#options, created);
     const withCallbacks = this.#options.writeCallbacks.length > 0;
-    const state = withCallbacks ? undefined : this.#state(created);
+    const state = withCallbacks ? undefined : planState(this.path, this.#extras.finish, created);
     const options = programOptions(this.#options);
     const run = this.#submit(
       composeSave({ prefix: this.path, plan, replaced, createdDirectories: created, state, options }),
       plan,
     );
     announceWrite(tree.idOf, this.finished);
-    const stats = yield* wait(
-      withCallbacks ? this.#followWithCallbacks(run, replaced) : this.#follow(run, replaced !== undefined),
-    );
+    this.#releaseWhenCaptured(run);
+    run.indexed.then(this.#indexed.resolve, () => {});
+    if (!withCallbacks) run.committed.then(this.#committed.resolve, () => {});
+    const stats = yield* wait(this.#follow(run, replaced !== undefined));
+    if (withCallbacks) yield* wait(this.#followUp(replaced !== undefined));
     if (storeSaveCounter) this.#host.counterStored();
     return { ...stats, tensors: capture.tensors, bytes: plan.byteLength };
   }
 
   #stopIfFailed(): void {
     if (this.#failed) throw aborted(this.path, this.#options.signal);
-  }
-
-  /** Lays out the files, beside whatever there is under this prefix. */
-  #plan(capture: Capture, created: string[]): { plan: BundlePlan; replaced: readonly string[] | undefined } {
-    const directory = dirname(this.path);
-    let names: readonly string[] | null = readDirectorySync(directory);
-    if (names === null) {
-      created.push(...makeDirectoriesSync(directory));
-      names = [];
-    }
-    const data = dataFiles(this.path, names);
-    // Also what an unknown writer left without an index: O_EXCL would refuse to write over it for ever.
-    const taken = new Set(data.map((path) => parseDataName(path)!.count));
-    const plan = this.#host.planner.plan(capture.entries, {
-      prefix: this.path,
-      shards: this.#options.shards,
-      maxShardBytes: this.#options.maxShardBytes,
-      avoidShardCounts: taken,
-    });
-    return { plan, replaced: names.includes(basename(indexPath(this.path))) ? data : undefined };
-  }
-
-  /** Asks the caller for the state file. */
-  #state(created: string[]): StatePublication | undefined {
-    const listings = new Map<string, readonly string[]>();
-    const existingFiles = (directory: string): readonly string[] => {
-      let names: readonly string[] | undefined = listings.get(directory);
-      if (names === undefined) {
-        names = readDirectorySync(directory) ?? [];
-        listings.set(directory, names);
-      }
-      return names;
-    };
-    const request = this.#extras.finish?.({ existingFiles });
-    if (request === undefined) return undefined;
-    const { path, text, previous } = request.stateFile;
-    if (path === this.path) {
-      throw invalidArgument(`The checkpoint's path ${path} is that of the state file; save under another name.`, {
-        path,
-      });
-    }
-    if (readDirectorySync(dirname(path)) === null) created.push(...makeDirectoriesSync(dirname(path)));
-    return {
-      path,
-      text,
-      previous,
-      deletions: request.deletePrefixes
-        .filter((prefix) => prefix !== this.path)
-        .map((prefix) => checkpointFiles(prefix, existingFiles(dirname(prefix)))),
-      textAfterDeletion: request.stateFileAfterDeletion,
-    };
   }
 
   #submit(program: SaveProgram, plan?: BundlePlan): SaveRun {
@@ -244,178 +201,65 @@ export class Write implements WriteHandle {
     run.captured.then(
       () => {
         this.#capture?.release();
+        this.#wasCaptured = true;
         this.#captured.resolve();
       },
       () => {},
     );
   }
 
+  /** Waits for a program. What fails behind its commit is a warning: the checkpoint is durable and listed. */
   async #follow(run: SaveRun, replaced: boolean): Promise<SaveStats> {
-    this.#releaseWhenCaptured(run);
-    run.indexed.then(this.#indexed.resolve, () => {});
     let committed = false;
     run.committed.then(
       () => {
         committed = true;
-        this.#committed.resolve();
       },
       () => {},
     );
     try {
       return await run.finished;
     } catch (error) {
-      if (!committed) throw this.#explain(error, run, replaced);
-      // The checkpoint is durable and listed. What is left are files that were to be deleted, or their names in the
-      // state file; the next save deletes and writes them again.
-      this.#warn({
-        kind: 'stateFile',
-        message: `${this.path} is saved. After that: ${messageOf(error)}`,
-        cause: error,
-      });
+      if (!committed) {
+        this.#failure = failureOf(run, replaced);
+        throw explain(error, this.path, this.#failure);
+      }
+      // What is left are files that were to be deleted, or their names in the state file: the next save's business.
+      const message = `${this.path} is saved. After that: ${messageOf(error)}`;
+      this.#warn({ kind: 'stateFile', message, cause: error });
       return NO_STATS;
     }
   }
 
-  /** The index's commit, then the caller's callbacks, then the state file: two programs. */
-  async #followWithCallbacks(run: SaveRun, replacedData: readonly string[] | undefined): Promise<SaveStats> {
-    const replaced = replacedData !== undefined;
-    this.#releaseWhenCaptured(run);
-    run.indexed.then(this.#indexed.resolve, () => {});
-    let stats: SaveStats;
-    try {
-      stats = await run.finished;
-    } catch (error) {
-      throw this.#explain(error, run, replaced);
-    }
+  /** The caller's callbacks and then the state file, once the checkpoint is in place under its prefix. */
+  async #followUp(replaced: boolean): Promise<void> {
     try {
       for (const callback of this.#options.writeCallbacks) await callback(this.path);
     } catch (error) {
-      throw await this.#takeBack(`A write callback failed: ${messageOf(error)}`, 'ABORTED', error, replaced);
+      throw await this.#takeBack(error, replaced, 'A write callback failed: ');
     }
     try {
-      const state = this.#state([]);
-      if (state !== undefined) await this.#submit(composeState(state, programOptions(this.#options))).finished;
+      const state = planState(this.path, this.#extras.finish, []);
+      if (state !== undefined)
+        await this.#follow(this.#submit(composeState(state, programOptions(this.#options))), true);
     } catch (error) {
-      const code = isCheckpointError(error) ? error.code : 'IO_ERROR';
-      throw await this.#takeBack(`Writing the state file failed: ${messageOf(error)}`, code, error, replaced);
+      throw await this.#takeBack(error, replaced, 'Writing the state file failed: ');
     }
     this.#committed.resolve();
-    return stats;
   }
 
-  /** Removes a new prefix whose save failed after its index was in place; says what is there now. */
-  async #takeBack(
-    message: string,
-    code: CheckpointError['code'],
-    cause: unknown,
-    replaced: boolean,
-  ): Promise<CheckpointError> {
+  /** Removes a new prefix whose save failed after its index was in place. Returns the error that says so. */
+  async #takeBack(error: unknown, replaced: boolean, what: string): Promise<unknown> {
     let undone = false;
-    if (!replaced) {
-      try {
+    try {
+      if (!replaced) {
         await removeFiles(this.path, this.#options.durable);
         undone = true;
-      } catch {
-        // What failed first is what the caller has to know; that the files are still there is said below.
       }
+    } catch {
+      // What failed first is what the caller has to know; that files are still there is said with it.
     }
     this.#failure = { published: true, replaced, undone };
-    return new CheckpointError(code, `${message} ${this.#outcome(replaced, undone)}`, { path: this.path, cause });
+    return explain(error, this.path, this.#failure, what);
   }
-
-  /** Adds to the error of a program that failed after its point of no return what it left. */
-  #explain(error: unknown, run: SaveRun, replaced: boolean): unknown {
-    const published = run.failure?.published ?? false;
-    const undone = published ? !replaced && (run.failure?.undone ?? false) : true;
-    this.#failure = { published, replaced, undone };
-    if (!published || !isCheckpointError(error)) return error;
-    const { code, message, path, key, offset, errno, syscall } = error;
-    return new CheckpointError(code, `${message} ${this.#outcome(replaced, undone)}`, {
-      path,
-      key,
-      offset,
-      errno,
-      syscall,
-      cause: error,
-    });
-  }
-
-  #outcome(replaced: boolean, undone: boolean): string {
-    if (replaced) return `${this.path} had been replaced before that: it holds the new content, whole.`;
-    return undone ? `${this.path} was removed again.` : `${this.path} could not be removed again.`;
-  }
-}
-
-/** Removes the files of a checkpoint: the index, then, once that is durable, the data. Missing files are fine. */
-export async function removeFiles(prefix: string, durable: boolean): Promise<void> {
-  const names = readDirectorySync(dirname(prefix));
-  if (names === null) return;
-  const files = checkpointFiles(prefix, names);
-  const failures: WriteWarning[] = [];
-  const options = { threads: 0, stagingBytes: 0, copy: false, durable, direct: false, progress: false };
-  await runSave(composeRemoval([files], options), {
-    onWarning: (warning) => {
-      if (warning.kind !== 'missing') failures.push(describeWarning(warning));
-    },
-  }).finished;
-  const first = failures[0];
-  if (first !== undefined) {
-    throw new CheckpointError('IO_ERROR', `${prefix} could not be removed: ${first.message}`, { path: first.path });
-  }
-}
-
-/** A checkpoint's own files among the names in its directory: exactly these, whatever glob characters it holds. */
-export function checkpointFiles(prefix: string, names: readonly string[]): CheckpointFiles {
-  return { index: indexPath(prefix), data: dataFiles(prefix, names) };
-}
-
-function dataFiles(prefix: string, names: readonly string[]): string[] {
-  const base = basename(prefix);
-  return names
-    .filter((name) => name.startsWith(base) && parseDataName(name)?.base === base)
-    .map((name) => `${prefix}${name.slice(base.length)}`);
-}
-
-export function programOptions(options: NormalizedWriteOptions): SaveProgramOptions {
-  return {
-    threads: options.threads,
-    stagingBytes: options.stagingBytes,
-    copy: options.snapshot === 'copy',
-    durable: options.durable,
-    direct: true,
-    progress: options.onProgress !== undefined,
-  };
-}
-
-/** Of a program whose last part failed. */
-const NO_STATS: SaveStats = {
-  bytesWritten: 0,
-  bytesCopied: 0,
-  directBytes: 0,
-  syncs: 0,
-  seconds: 0,
-  capturedSeconds: 0,
-  writeSeconds: 0,
-  syncSeconds: 0,
-};
-
-function describeWarning(warning: NativeWarning & { key?: string }): WriteWarning {
-  const { kind, key, path } = warning;
-  const what = {
-    changed: `${key ?? 'A tensor'} was changed while it was being saved; a consistent copy was stored. Save with snapshot: 'copy' to go on at once.`,
-    unlink: `${path} could not be deleted`,
-    missing: `${path} was to be deleted and is not there`,
-    syncDirectory: `${path} could not be synced: what was deleted in it may come back after a power cut`,
-  }[kind];
-  const detail =
-    warning.message === undefined || kind === 'changed' || kind === 'missing' ? '' : `: ${warning.message}`;
-  return { kind, key, path, message: `${what}${detail}` };
-}
-
-function aborted(path: string, signal: AbortSignal | undefined): CheckpointError {
-  return new CheckpointError('ABORTED', `The write of ${path} was aborted.`, { path, cause: signal?.reason });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

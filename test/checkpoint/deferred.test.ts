@@ -156,6 +156,40 @@ describe('35: a restore before an object exists', () => {
   });
 });
 
+describe('a restore that is given up', () => {
+  it('because of its signal changes nothing that is handed over', async () => {
+    const path = await new Checkpoint({ n: new Counter(5) }).write(join(directory(), 'x'));
+    const n = new Counter(1);
+    const checkpoint = new Checkpoint({ n });
+    const error = await checkpoint.read(path, { signal: AbortSignal.abort('why') }).catch((caught) => caught);
+    expect(error).toMatchObject({ code: 'ABORTED', cause: 'why' });
+    expect(n.value).toBe(1);
+    (await checkpoint.read(path)).assertConsumed();
+  });
+
+  it('because an object refuses its value says which were given theirs', async () => {
+    const where = directory();
+    const state = (text: string) => ({
+      serialize: () => text,
+      deserialize() {
+        throw new Error('unknown version');
+      },
+    });
+    const path = await new Checkpoint({ a: new Counter(5), b: state('x') }).write(join(where, 'x'));
+    const error = await new Checkpoint({ a: new Counter(), b: state('') }).read(path).catch((caught) => caught);
+    expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringMatching(/unknown version/) });
+    expect(error.overwritten).toContain('a/.ATTRIBUTES/VARIABLE_VALUE');
+  });
+
+  it('because a stored number does not fit says so', async () => {
+    const data = new BigInt64Array([2n ** 60n]);
+    const path = await new Checkpoint({ n: new HostTensor({ dtype: 'int64', shape: [], data }) }).write(
+      join(directory(), 'x'),
+    );
+    await expect(new Checkpoint({ n: new Counter() }).read(path)).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
+  });
+});
+
 describe('objects that are told of a restore', () => {
   it('afterRestore comes once, children first, and only where something below was assigned', async () => {
     const order: string[] = [];

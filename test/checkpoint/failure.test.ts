@@ -194,10 +194,19 @@ describe('behind the commit', () => {
       onWarning: ({ kind }) => warnings.push(kind),
     });
     await handle.finished;
-    expect(warnings).toEqual(['stateFile']);
+    expect(warnings).toContain('stateFile');
     expect(handle.failure).toBeNull();
     expect(readFileSync(join(where, 'checkpoint'), 'utf8')).toBe('both');
     expect(existsSync(join(where, 'new.index'))).toBe(true);
+    // The same where the state file is a program of its own.
+    committed = false;
+    const writeCallbacks = [() => {}];
+    await checkpoint.beginWrite(join(where, 'newer'), {
+      ...request(where),
+      writeCallbacks,
+      onWarning: ({ kind }) => warnings.push(kind),
+    }).finished;
+    expect(existsSync(join(where, 'newer.index'))).toBe(true);
   });
 });
 
@@ -262,22 +271,31 @@ describe('22: write callbacks', () => {
   });
 });
 
+interface Hold {
+  readonly reached: Promise<void>;
+  release(): void;
+  /** Lets the step fail instead. */
+  fail(error: Error): void;
+}
+
 /** Holds the program at this step until it is let go. */
-function holdAt(matches: (step: Step) => boolean): { reached: Promise<void>; release: () => void } {
+function holdAt(matches: (step: Step) => boolean): Hold {
   let release!: () => void;
+  let fail!: (error: Error) => void;
   let reach!: () => void;
   const reached = new Promise<void>((resolve) => {
     reach = resolve;
   });
-  const held = new Promise<void>((resolve) => {
+  const held = new Promise<void>((resolve, reject) => {
     release = resolve;
+    fail = reject;
   });
   hooks.beforeStep = (step) => {
     if (!matches(step)) return undefined;
     reach();
     return held;
   };
-  return { reached, release };
+  return { reached, release, fail };
 }
 
 describe('23: asynchronous saves', () => {
@@ -321,6 +339,22 @@ describe('23: asynchronous saves', () => {
       expect(filesIn(where)).toEqual([]);
       expect(await checkpoint.save(join(where, 'ckpt'))).toBe(join(where, 'ckpt-1'));
     }
+  });
+
+  it('that fail while the next save already waits are raised by that one', async () => {
+    const where = directory();
+    const checkpoint = new Checkpoint({ x: floats(1) });
+    const hold = holdAt((step) => step.op === 'publish');
+    await checkpoint.save(join(where, 'ckpt'), { enableAsync: true });
+    await hold.reached;
+    const next = checkpoint.save(join(where, 'ckpt'));
+    hooks.beforeStep = undefined;
+    const failing = checkpoint.sync();
+    hold.fail(brokenDisk());
+    await expect(next).rejects.toMatchObject({ code: 'IO_ERROR' });
+    await failing;
+    expect(filesIn(where)).toEqual([]);
+    expect(checkpoint.saveCounter.value).toBe(0);
   });
 
   it('a restore waits for a save of the same objects, also by another Checkpoint', async () => {

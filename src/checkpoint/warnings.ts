@@ -1,0 +1,16 @@
+import type { NativeWarning } from '../native/engine.ts';
+import type { WriteWarning } from './write-handle.ts';
+
+/** What native reports, in words. */
+export function describeWarning(warning: NativeWarning & { key?: string }): WriteWarning {
+  const { kind, key, path } = warning;
+  const what = {
+    changed: `${key ?? 'A tensor'} was changed while it was being saved; a consistent copy was stored. Save with snapshot: 'copy' to go on at once.`,
+    unlink: `${path} could not be deleted`,
+    missing: `${path} was to be deleted and is not there`,
+    syncDirectory: `${path} could not be synced: what was deleted in it may come back after a power cut`,
+  }[kind];
+  const detail =
+    warning.message === undefined || kind === 'changed' || kind === 'missing' ? '' : `: ${warning.message}`;
+  return { kind, key, path, message: `${what}${detail}` };
+}

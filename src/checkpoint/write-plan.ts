@@ -1,0 +1,88 @@
+import { basename, dirname } from 'node:path';
+import { type BundlePlan, type BundlePlanner, indexPath, parseDataName } from '../bundle/index.ts';
+import { invalidArgument } from '../errors.ts';
+import type { SaveProgramOptions } from '../native/contract.ts';
+import { makeDirectoriesSync, readDirectorySync } from '../native/engine.ts';
+import type { Capture } from './capture.ts';
+import { checkpointFiles, dataFiles } from './checkpoint-files.ts';
+import type { StatePublication } from './commit.ts';
+import type { NormalizedWriteOptions } from './options.ts';
+import type { WriteRequest } from './write-handle.ts';
+
+/** Where the data of a write go. */
+export interface WritePlan {
+  readonly plan: BundlePlan;
+  /** Data files of the checkpoint that is replaced; undefined where the prefix is new. */
+  readonly replaced: readonly string[] | undefined;
+}
+
+/** Lays out the files of a write, beside whatever there is under its prefix. `created` gets the directories made. */
+export function planFiles(
+  prefix: string,
+  capture: Capture,
+  planner: BundlePlanner,
+  options: NormalizedWriteOptions,
+  created: string[],
+): WritePlan {
+  const directory = dirname(prefix);
+  let names: readonly string[] | null = readDirectorySync(directory);
+  if (names === null) {
+    created.push(...makeDirectoriesSync(directory));
+    names = [];
+  }
+  const data = dataFiles(prefix, names);
+  const plan = planner.plan(capture.entries, {
+    prefix,
+    shards: options.shards,
+    maxShardBytes: options.maxShardBytes,
+    // Also what an unknown writer left without an index: O_EXCL would refuse to write over it for ever.
+    avoidShardCounts: new Set(data.map((path) => parseDataName(path)!.count)),
+  });
+  return { plan, replaced: names.includes(basename(indexPath(prefix))) ? data : undefined };
+}
+
+/** Asks for the state file of a write, and lists the files of what it deletes. `created` gets the directories made. */
+export function planState(
+  prefix: string,
+  finish: WriteRequest['finish'],
+  created: string[],
+): StatePublication | undefined {
+  const listings = new Map<string, readonly string[]>();
+  const existingFiles = (directory: string): readonly string[] => {
+    let names: readonly string[] | undefined = listings.get(directory);
+    if (names === undefined) {
+      names = readDirectorySync(directory) ?? [];
+      listings.set(directory, names);
+    }
+    return names;
+  };
+  const request = finish?.({ existingFiles });
+  if (request === undefined) return undefined;
+  const { path, text, previous } = request.stateFile;
+  if (path === prefix) {
+    throw invalidArgument(`The checkpoint's path ${path} is that of the state file; save under another name.`, {
+      path,
+    });
+  }
+  if (readDirectorySync(dirname(path)) === null) created.push(...makeDirectoriesSync(dirname(path)));
+  return {
+    path,
+    text,
+    previous,
+    deletions: request.deletePrefixes
+      .filter((given) => given !== prefix)
+      .map((given) => checkpointFiles(given, existingFiles(dirname(given)))),
+    textAfterDeletion: request.stateFileAfterDeletion,
+  };
+}
+
+export function programOptions(options: NormalizedWriteOptions): SaveProgramOptions {
+  return {
+    threads: options.threads,
+    stagingBytes: options.stagingBytes,
+    copy: options.snapshot === 'copy',
+    durable: options.durable,
+    direct: true,
+    progress: options.onProgress !== undefined,
+  };
+}
