@@ -184,7 +184,10 @@ function place(input: LayoutInput, shardOf: Uint32Array, shardCount: number): La
   groups.forEach((group, g) => {
     const file = Math.floor(g / 3);
     for (const tensor of group) {
-      const alignment = g % 3 === 0 ? ALIGNMENT : Math.max(1, input.elementSizes[tensor]!);
+      const isLarge = g % 3 === 0;
+      // An empty tensor takes no padding either: a shard ends at its last used byte.
+      const isEmpty = input.sizes[tensor] === 0;
+      const alignment = isLarge ? ALIGNMENT : isEmpty ? 1 : Math.max(1, input.elementSizes[tensor]!);
       const start = alignUp(fileSizes[file]!, alignment);
       order[at] = tensor;
       shard[at] = file;

@@ -3,7 +3,7 @@ import { maskCrc } from './crc.ts';
 import { dataLoss } from './damage.ts';
 import { uncompress } from './snappy.ts';
 import { type BlockHandle, Compression, compareBytes, FOOTER_BYTES, MAGIC, TRAILER_BYTES } from './table-format.ts';
-import { WireReader } from './wire.ts';
+import { WireReader, WireWriter } from './wire.ts';
 
 /** A data block and the key in the index block that closes it: every key in the block is ≤ it. */
 export interface DataBlock {
@@ -13,7 +13,7 @@ export interface DataBlock {
 
 /**
  * Opens a sorted string table: footer, metaindex and index block, all checked, and that the blocks tile the file.
- * Every error is DATA_LOSS with the offset. `strict` also wants the footer's padding to be zero.
+ * Every error is DATA_LOSS with the offset. `strict` also wants the footer to be exactly as it is written.
  */
 export function openTable(file: Uint8Array, strict: boolean): DataBlock[] {
   if (file.length < FOOTER_BYTES) {
@@ -29,11 +29,7 @@ export function openTable(file: Uint8Array, strict: boolean): DataBlock[] {
   const footer = new WireReader(file, footerAt, magicAt);
   const metaindex = readHandle(footer, footerAt, 'the metaindex block');
   const index = readHandle(footer, footerAt, 'the index block');
-  if (strict) {
-    for (let at = footer.position; at < magicAt; at++) {
-      if (file[at] !== 0) throw dataLoss("the footer's padding is not zero", { offset: at });
-    }
-  }
+  if (strict) checkFooter(file.subarray(footerAt, magicAt), metaindex, index, footerAt);
   forEachEntry(readBlock(file, metaindex), () => {
     throw dataLoss('the metaindex block is not empty', { offset: metaindex.offset });
   });
@@ -50,6 +46,18 @@ export function openTable(file: Uint8Array, strict: boolean): DataBlock[] {
   expected = checkTile(index, expected, 'the index block');
   if (expected !== footerAt) throw dataLoss('bytes lie between the index block and the footer', { offset: expected });
   return blocks;
+}
+
+/** No checksum covers the footer, so each of its bits is compared: padding is zero, numbers are in their shortest form. */
+function checkFooter(found: Uint8Array, metaindex: BlockHandle, index: BlockHandle, footerAt: number): void {
+  const writer = new WireWriter(FOOTER_BYTES);
+  for (const { offset, size } of [metaindex, index]) {
+    writer.varint(offset);
+    writer.varint(size);
+  }
+  while (writer.length < found.length) writer.byte(0);
+  const at = writer.view().findIndex((byte, i) => byte !== found[i]);
+  if (at >= 0) throw dataLoss('the footer has bits that no writer sets', { offset: footerAt + at });
 }
 
 /** The contents of a block, its checksum verified, uncompressed. */
