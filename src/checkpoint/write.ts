@@ -208,8 +208,12 @@ export class Write implements WriteHandle {
     );
   }
 
-  /** Waits for a program. What fails behind its commit is a warning: the checkpoint is durable and listed. */
-  async #follow(run: SaveRun, replaced: boolean): Promise<SaveStats> {
+  /**
+   * Waits for a program. What fails behind its commit is a warning: the checkpoint is durable and listed.
+   *
+   * @param replaced undefined for the program of a state file alone, whose failure the caller explains.
+   */
+  async #follow(run: SaveRun, replaced: boolean | undefined): Promise<SaveStats> {
     let committed = false;
     run.committed.then(
       () => {
@@ -221,6 +225,7 @@ export class Write implements WriteHandle {
       return await run.finished;
     } catch (error) {
       if (!committed) {
+        if (replaced === undefined) throw error;
         this.#failure = failureOf(run, replaced);
         throw explain(error, this.path, this.#failure);
       }
@@ -240,8 +245,8 @@ export class Write implements WriteHandle {
     }
     try {
       const state = planState(this.path, this.#extras.finish, []);
-      if (state !== undefined)
-        await this.#follow(this.#submit(composeState(state, programOptions(this.#options))), true);
+      const options = programOptions(this.#options);
+      if (state !== undefined) await this.#follow(this.#submit(composeState(state, options)), undefined);
     } catch (error) {
       throw await this.#takeBack(error, replaced, 'Writing the state file failed: ');
     }
