@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Checkpoint, CheckpointManager, crc32cImplementation } from 'tensor-checkpoint';
+import { Checkpoint, CheckpointManager, engineInfo } from 'tensor-checkpoint';
 import { diskLimit, fioVersion } from './limit.js';
 import { observe } from './observe.js';
 import { makeState, stateBytes } from './state.js';
@@ -25,8 +25,10 @@ const { values, positionals } = parseArgs({
 const wanted = parseSize(values.size);
 const rounds = Number(values.rounds);
 const base = path.resolve(positionals[0] ?? '.');
-if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds takes a whole number from 1, not ${values.rounds}`);
-if (!fioVersion()) throw new Error('The benchmark compares with fio, which is not installed (Debian: apt-get install fio).');
+if (!Number.isInteger(rounds) || rounds < 1)
+  throw new Error(`--rounds takes a whole number from 1, not ${values.rounds}`);
+if (!fioVersion())
+  throw new Error('The benchmark compares with fio, which is not installed (Debian: apt-get install fio).');
 const free = statfsSync(base);
 if (free.bavail * free.bsize < wanted * 3) throw new Error(`${base} has no room for three times ${values.size}.`);
 
@@ -35,7 +37,9 @@ process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
 process.on('SIGINT', () => process.exit(130));
 
 const log = values.json ? () => {} : console.log;
-log(`${os.cpus()[0]?.model}, ${os.cpus().length} cores, Node ${process.version}, ${fioVersion()}, CRC-32C ${crc32cImplementation()}`);
+log(
+  `${os.cpus()[0]?.model}, ${os.cpus().length} cores, Node ${process.version}, ${fioVersion()}, CRC-32C ${engineInfo().checksum}`,
+);
 log(`filling ${values.size} of float32 …`);
 const state = makeState(wanted, { fill: true });
 const bytes = stateBytes(state);
@@ -43,7 +47,11 @@ const write = {
   ...(values.shards ? { shards: Number(values.shards) } : {}),
   ...(values.threads ? { threads: Number(values.threads) } : {}),
 };
-const manager = new CheckpointManager(new Checkpoint(state), { directory: path.join(directory, 'ckpt'), maxToKeep: 1, write });
+const manager = new CheckpointManager(new Checkpoint(state), {
+  directory: path.join(directory, 'ckpt'),
+  maxToKeep: 1,
+  write,
+});
 const samples = { writeLimit: [], save: [], readLimit: [], restore: [] };
 const extremes = { gapMs: 0, extraBytes: 0, restoreGapMs: 0, restoreExtraBytes: 0 };
 let commands = {};
@@ -54,9 +62,13 @@ for (let round = 1; round <= rounds; round++) {
   const readLimit = diskLimit('read', directory, bytes);
   const cold = dropCaches();
   const restore = JSON.parse(
-    execFileSync(process.execPath, [fileURLToPath(new URL('restore.js', import.meta.url)), save.result, String(wanted)], {
-      encoding: 'utf8',
-    }),
+    execFileSync(
+      process.execPath,
+      [fileURLToPath(new URL('restore.js', import.meta.url)), save.result, String(wanted)],
+      {
+        encoding: 'utf8',
+      },
+    ),
   );
   commands = { write: writeLimit.command, read: readLimit.command };
   samples.writeLimit.push(writeLimit.bytesPerSecond);
