@@ -173,7 +173,7 @@ export const openingScenarios: readonly Scenario[] = [
       { op: 'save' },
       { op: 'file', path: 'run/checkpoint', text: stateFile(['c-1', 'c-2'], ['5000000.0', '6000000.0'], '1000000.0') },
       { op: 'open', maxToKeep: 5 },
-      { op: 'save' },
+      { op: 'save', number: 2 },
     ],
   },
   {
@@ -185,7 +185,7 @@ export const openingScenarios: readonly Scenario[] = [
       { op: 'save' },
       { op: 'file', path: 'run/checkpoint', text: stateFile(['c-1', 'c-2'], []) },
       { op: 'open', maxToKeep: 1 },
-      { op: 'save' },
+      { op: 'save', number: 2 },
     ],
   },
   {
@@ -201,7 +201,7 @@ export const openingScenarios: readonly Scenario[] = [
       { op: 'save' },
       { op: 'file', path: 'run/checkpoint', text: stateFile(['c-1'], ['999990.0', '999991.0'], '999000.0') },
       { op: 'open', maxToKeep: 5 },
-      { op: 'save' },
+      { op: 'save', number: 2 },
     ],
   },
   {

@@ -12,12 +12,11 @@ function layout(
   opening?: Exception,
   saving?: Exception,
 ): Scenario {
-  const isBinary = text.startsWith('base64:');
   return {
     name: `state file: ${name}`,
     points,
     steps: [
-      { op: 'file', path: 'run/checkpoint', ...(isBinary ? { base64: text.slice('base64:'.length) } : { text }) },
+      { op: 'file', path: 'run/checkpoint', text },
       { op: 'state' },
       { op: 'latest' },
       { op: 'open', maxToKeep: 4, name: 'c', ...(opening ? { ours: opening } : {}) },
@@ -171,7 +170,6 @@ const unparsable: readonly (readonly [name: string, text: string])[] = [
 /** Point 10: what TensorFlow refuses with an error out of the constructor. Ours warns, and goes on as from nothing. */
 const refused: readonly (readonly [name: string, text: string])[] = [
   ['a comment ended by a carriage return alone', `# a\r${path}\n${rest}`],
-  ['bytes that are not UTF-8', `base64:${Buffer.from('model_checkpoint_path: "\xff-1"', 'latin1').toString('base64')}`],
   ['empty', ''],
   ['only whitespace and a comment', ' \n# nothing\n'],
   ['without a latest', rest],
@@ -192,6 +190,23 @@ const firstSave: Exception = {
     },
     files: ['run/', 'run/c-9.data-00000-of-00001', 'run/c-9.index', 'run/checkpoint'],
   },
+};
+
+const notUtf8: Scenario = {
+  name: 'state file: bytes that are not UTF-8',
+  points: [10],
+  steps: [
+    {
+      op: 'file',
+      path: 'run/checkpoint',
+      base64: Buffer.from('model_checkpoint_path: "\xff-1"', 'latin1').toString('base64'),
+    },
+    // Python's decoding error, which TensorFlow doesn't catch as it does a parse error.
+    { op: 'state' },
+    { op: 'latest' },
+    { op: 'open', maxToKeep: 4, name: 'c', ours: afterRefusal },
+    { op: 'save', number: 9, ours: firstSave },
+  ],
 };
 
 /** Four checkpoints whose index files have the age of their saves, and a state file that says nothing. */
@@ -268,5 +283,6 @@ export const stateFileScenarios: readonly Scenario[] = [
   ...readable.map(([name, text]) => layout(name, text, [5, 6, 7, 12, 14])),
   ...unparsable.map(([name, text]) => layout(name, text, [10], { point: 10, warns: 'state' })),
   ...refused.map(([name, text]) => layout(name, text, [10], afterRefusal, firstSave)),
+  notUtf8,
   ...recovering,
 ];

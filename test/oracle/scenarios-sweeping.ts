@@ -100,7 +100,26 @@ export const sweepingScenarios: readonly Scenario[] = [
       { op: 'file', path: 'run/ckpt-1.index.bak', text: 'x' },
       { op: 'file', path: 'run/ckpt-10.data-00000-of-00001', text: 'x' },
       { op: 'file', path: 'run/ckpt-1.data-abcde-of-00001', text: 'x' },
-      { op: 'save' },
+      {
+        op: 'save',
+        // A data file's name has digits here; TensorFlow's pattern takes any five characters.
+        ours: {
+          point: 26,
+          expect: {
+            files: [
+              'run/',
+              'run/checkpoint',
+              'run/ckpt-1.data-00001-of-000004',
+              'run/ckpt-1.data-abcde-of-00001',
+              'run/ckpt-1.index.bak',
+              'run/ckpt-1.meta',
+              'run/ckpt-10.data-00000-of-00001',
+              'run/ckpt-2.data-00000-of-00001',
+              'run/ckpt-2.index',
+            ],
+          },
+        },
+      },
     ],
   },
   {
