@@ -26,7 +26,7 @@ const MAX_STATE_BYTES = 256 * 1024 * 1024;
  * The state file of a directory, with full paths: tf.train.get_checkpoint_state.
  *
  * @returns null where there is none, or one that isn't text format (then with a process warning), as in TensorFlow.
- * @throws CheckpointError DATA_LOSS for a state file that names no latest checkpoint.
+ * @throws CheckpointError DATA_LOSS for a state file that is not UTF-8 or names no latest checkpoint.
  */
 export async function getCheckpointState(directory: string): Promise<CheckpointState | null> {
   const absolute = resolve(directory);
@@ -42,7 +42,7 @@ export async function getCheckpointState(directory: string): Promise<CheckpointS
   const file = interpretState(bytes);
   if ('problem' in file) {
     const message = `The state file ${path} can't be used: ${file.problem}`;
-    if (file.isPathless) throw new CheckpointError('DATA_LOSS', message, { path });
+    if (file.isRefused) throw new CheckpointError('DATA_LOSS', message, { path });
     warn(`${message} It is ignored.`);
     return null;
   }

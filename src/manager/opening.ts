@@ -64,8 +64,8 @@ export type StateFile =
   | {
       readonly text: string | undefined;
       readonly problem: string;
-      /** A CheckpointState, but one without a latest checkpoint. */
-      readonly isPathless?: boolean;
+      /** TensorFlow's get_checkpoint_state refuses such a file; others that it can't use it ignores. */
+      readonly isRefused?: boolean;
     };
 
 /** Interprets the bytes of a state file. */
@@ -74,12 +74,12 @@ export function interpretState(bytes: Uint8Array): StateFile {
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return { text: undefined, problem: 'it is not UTF-8.' };
+    return { text: undefined, problem: 'it is not UTF-8.', isRefused: true };
   }
   try {
     const state = parseCheckpointState(text);
     if (state.modelCheckpointPath === '')
-      return { text, problem: 'it names no model_checkpoint_path.', isPathless: true };
+      return { text, problem: 'it names no model_checkpoint_path.', isRefused: true };
     return { text, state };
   } catch (error) {
     return { text, problem: error instanceof Error ? error.message : String(error) };
