@@ -8,10 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { bad, bold, dim, good, lossPlot, progress } from './terminal.js';
 
 const BATCHES_PER_EPOCH = 30;
-const PLAN = { seed: 2026, epochs: 6, batchSize: 50, saveEvery: 12 };
+const PLAN = { seed: 2026, epochs: 5, batchSize: 50, saveEvery: 12 };
 const STEPS = PLAN.epochs * BATCHES_PER_EPOCH;
 /** Steps after which the process is killed. */
-const KILLS = [47, 118];
+const KILLS = [47, 105];
 
 /**
  * @typedef {object} Outcome

@@ -1,4 +1,4 @@
-// A small convolutional network with batch normalization, trained by Adam: 67,000 parameters, with Adam's two slots for
+// A small convolutional network with batch normalization, trained by Adam: 69,000 parameters, with Adam's two slots for
 // each a state of 0.8 MB.
 import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
@@ -13,22 +13,21 @@ export function createModel(seed) {
     layers: [
       tf.layers.conv2d({
         inputShape: [SIDE, SIDE, 1],
-        filters: 8,
+        filters: 16,
         kernelSize: 3,
+        strides: 2,
         padding: 'same',
-        useBias: false,
+        activation: 'relu',
         kernelInitializer: initializer(1),
       }),
-      tf.layers.batchNormalization({ momentum: 0.9 }),
-      tf.layers.activation({ activation: 'relu' }),
       tf.layers.flatten(),
-      tf.layers.dense({ units: 128, useBias: false, kernelInitializer: initializer(2) }),
+      tf.layers.dense({ units: 256, useBias: false, kernelInitializer: initializer(2) }),
       tf.layers.batchNormalization({ momentum: 0.9 }),
       tf.layers.activation({ activation: 'relu' }),
       tf.layers.dense({ units: CLASSES, activation: 'softmax', kernelInitializer: initializer(3) }),
     ],
   });
-  model.compile({ optimizer: tf.train.adam(0.002), loss: 'sparseCategoricalCrossentropy' });
+  model.compile({ optimizer: tf.train.adam(0.003), loss: 'sparseCategoricalCrossentropy' });
   return model;
 }
 
