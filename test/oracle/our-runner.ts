@@ -121,6 +121,7 @@ class Run {
     });
     manager.on('warning', (warning: unknown) => this.warnings.push(text(warning)));
     this.#manager = manager;
+    if (step.settle) await manager.sync();
     return null;
   }
 

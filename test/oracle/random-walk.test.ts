@@ -26,9 +26,9 @@ describe('our manager does as TensorFlow on random walks', () => {
 });
 
 describeWithOracle('our manager does as TensorFlow on walks that nobody has seen', () => {
-  // ORACLE_SEED repeats a failure.
+  // ORACLE_SEED repeats a failure, ORACLE_WALKS says how many.
   const first = Number(process.env.ORACLE_SEED ?? randomInt(1_000, 1_000_000_000));
-  const walks = Array.from({ length: 40 }, (_, i) => randomWalk(first + i));
+  const walks = Array.from({ length: Number(process.env.ORACLE_WALKS ?? 40) }, (_, i) => randomWalk(first + i));
   test(`seeds ${first} to ${first + walks.length - 1}`, { timeout: 300_000 }, async () => {
     const live = await runTensorFlow(walks);
     for (const [i, walk] of walks.entries()) {

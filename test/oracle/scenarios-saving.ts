@@ -2,15 +2,10 @@ import type { Scenario } from './steps.ts';
 
 const second = 1000;
 
-const replacedOnce = [
-  'run/',
-  'run/checkpoint',
-  'run/ckpt-1.data-00000-of-00002',
-  'run/ckpt-1.data-00001-of-00002',
-  'run/ckpt-1.index',
-  'run/ckpt-2.data-00000-of-00001',
-  'run/ckpt-2.index',
-];
+/** A checkpoint whose name was taken: written beside the old data, in another number of files. */
+const savedBeside = ['run/ckpt-1.data-00000-of-00002', 'run/ckpt-1.data-00001-of-00002', 'run/ckpt-1.index'];
+
+const replacedOnce = ['run/', 'run/checkpoint', ...savedBeside, 'run/ckpt-2.data-00000-of-00001', 'run/ckpt-2.index'];
 
 /** Points 13–22: when a save happens, what it is called, what it leaves, and what a failed one leaves. */
 export const savingScenarios: readonly Scenario[] = [
@@ -76,6 +71,30 @@ export const savingScenarios: readonly Scenario[] = [
       { op: 'save', number: 1 },
       { op: 'set', name: 'value', value: [0, 0] },
       { op: 'restoreOrInitialize' },
+    ],
+  },
+  {
+    name: 'data without an index under the name that is saved go at the next opening here',
+    points: [20, 28],
+    steps: [
+      { op: 'open', maxToKeep: 3 },
+      { op: 'save' },
+      { op: 'delete', paths: ['run/ckpt-1.index'] },
+      { op: 'open', maxToKeep: 3 },
+      {
+        op: 'save',
+        ours: {
+          point: 28,
+          expect: { files: ['run/', 'run/checkpoint', 'run/ckpt-1.data-00000-of-00001', ...savedBeside] },
+        },
+      },
+      {
+        op: 'open',
+        maxToKeep: 3,
+        settle: true,
+        ours: { point: 28, expect: { files: ['run/', 'run/checkpoint', ...savedBeside] } },
+      },
+      { op: 'restoreOrInitialize', ours: { point: 28, expect: { files: ['run/', 'run/checkpoint', ...savedBeside] } } },
     ],
   },
   {

@@ -25,6 +25,8 @@ export interface OpenStep {
   directory?: string;
   /** Keep the Checkpoint of the manager before, as a program that makes a second manager would. */
   sameCheckpoint?: boolean;
+  /** Wait until what an opening does in the background is done (ours cleans up, point 28), so that files are certain. */
+  settle?: boolean;
   /** Names and kinds in the Checkpoint; `box.x` is in a nested object. Default: step (counter), value (float2). */
   objects?: Record<string, ObjectKind>;
 }
