@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -212,9 +212,7 @@ describe('construction', () => {
     const run = startRun(where);
     await run.train(1);
     await run.manager.close();
-    writeFileSync(join(where, 'checkpoint-old'), '');
-    const state = join(where, 'checkpoint');
-    (await import('node:fs')).unlinkSync(state);
+    unlinkSync(join(where, 'checkpoint'));
     const again = startRun(where);
     await turn();
     expect(again.manager.latestCheckpoint).toBeNull();
