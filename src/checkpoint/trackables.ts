@@ -81,11 +81,9 @@ function plainTensor(value: HostTensorInit, where: () => string): HostTensor {
 }
 
 function tensorNode(tensor: HostTensor): TrackableNode {
-  return {
-    identity: tensor,
-    description: 'HostTensor',
-    values: () => [tensorValue(tensor, (value) => tensor.assign(value))],
-  };
+  // Its dtype, shape and memory never change, so neither does this.
+  const values = [tensorValue(tensor, (value) => tensor.assign(value))];
+  return { identity: tensor, description: 'HostTensor', values: () => values };
 }
 
 function plainTensorNode(value: HostTensorInit, where: () => string): TrackableNode {

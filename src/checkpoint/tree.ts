@@ -35,22 +35,6 @@ export interface ObjectTree {
 
 const NO_VALUES: readonly TrackableValue[] = [];
 
-/** Children of a node, resolved, with their names checked. */
-export function* childrenOf(
-  node: TrackableNode,
-  resolve: Resolve,
-  where: () => string,
-): Generator<readonly [name: string, child: TrackableNode]> {
-  if (node.children === undefined) return;
-  const seen = new Set<string>();
-  for (const [name, value] of node.children()) {
-    checkName(name, where);
-    if (seen.has(name)) throw invalidArgument(`${where()} names two of its children '${name}'; names must be unique.`);
-    seen.add(name);
-    yield [name, resolve(value, () => readable(where(), name))];
-  }
-}
-
 function readable(parent: string, name: string): string {
   return `${parent}[${JSON.stringify(name)}]`;
 }
@@ -91,7 +75,14 @@ export function* walkSteps(
       if (pending !== undefined) yield pending;
     }
     if (node.children !== undefined) {
-      for (const [name, child] of childrenOf(node, resolve, where(id))) {
+      const here = where(id);
+      const seen = new Set<string>();
+      for (const [name, value] of node.children()) {
+        checkName(name, here);
+        if (seen.has(name))
+          throw invalidArgument(`${here()} names two of its children '${name}'; names must be unique.`);
+        seen.add(name);
+        const child = resolve(value, () => readable(here(), name));
         let target = idOf.get(child.identity);
         if (target === undefined) {
           target = nodes.length;

@@ -30,6 +30,11 @@ describeWithOracle('TensorFlow restores what is saved here', () => {
     const replaced = await checkpoint.write(join(where, 'replaced'));
     await checkpoint.write(replaced);
 
+    // One value alone, under its third shard count: no count is left that gives every shard an entry.
+    const lone = new Checkpoint({ x: floats(5) });
+    const single = join(where, 'single');
+    for (let i = 0; i < 3; i++) await lone.write(single);
+
     const optimizer = {};
     const [u, slot] = [floats(1, 2), floats(3, 4)];
     const node: TrackableNode = {
@@ -55,7 +60,7 @@ describeWithOracle('TensorFlow restores what is saved here', () => {
       model: { _functional: { _operations: { 1: dense(3, 2, 10), 2: dense(2, 1, 20) } } },
     }).write(join(where, 'keras'));
 
-    const out = await runOracle(PYTHON, { args: [nested, sharded, replaced, slots, keras] });
+    const out = await runOracle(PYTHON, { args: [nested, sharded, replaced, slots, keras, single] });
     expect(JSON.parse(out.trim().split('\n').at(-1)!)).toEqual({
       nested: [7, 8, [4, 5], [1, 2, 3], [1, 2, 3], [6], '{"epoch": "é"}', [9], ['ab', 'é'], 1],
       sharded: [7, 8, [4, 5], [1, 2, 3], [1, 2, 3], [6], '{"epoch": "é"}', [9], ['ab', 'é'], 0],
@@ -64,6 +69,8 @@ describeWithOracle('TensorFlow restores what is saved here', () => {
         [1, 2],
         [3, 4],
       ],
+      single: [5],
+      latest: nested,
       keras: [[10, 11, 12, 13, 14, 15], [-20]],
     });
   });
@@ -94,10 +101,10 @@ assert checkpoint.save(where + "/ckpt") == where + "/ckpt-2"
 });
 
 const PYTHON = `
-import json, sys
+import json, os, sys
 import tensorflow as tf
 
-nested, sharded, replaced, slots, keras = sys.argv[1:]
+nested, sharded, replaced, slots, keras, single = sys.argv[1:]
 
 class State(tf.train.experimental.PythonState):
     text = ""
@@ -122,6 +129,11 @@ def restored(path, counter):
             int(checkpoint.save_counter.numpy()) if counter else 0]
 
 out = {"nested": restored(nested, True), "sharded": restored(sharded, False), "replaced": restored(replaced, False)}
+
+x = tf.Variable([0.0])
+tf.train.Checkpoint(x=x).read(single).assert_consumed()
+out["single"] = x.numpy().tolist()
+out["latest"] = tf.train.latest_checkpoint(os.path.dirname(nested))
 
 u = tf.Variable([0.0, 0.0])
 momentum = tf.compat.v1.train.MomentumOptimizer(0.1, 0.9)
