@@ -43,6 +43,9 @@ export class Freezer {
 
 function toSource(values: unknown): TensorSource {
   if (Array.isArray(values)) return { kind: 'strings', elements: values as Uint8Array[] };
-  const { buffer, byteOffset, byteLength } = values as ArrayBufferView;
-  return { kind: 'memory', bytes: new Uint8Array(buffer, byteOffset, byteLength) };
+  const view = values as Uint8Array;
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  // A tensor may be made over memory of the user's that native code can't hold on to.
+  const borrowable = bytes.buffer instanceof ArrayBuffer && bytes.buffer.resizable !== true;
+  return { kind: 'memory', bytes: borrowable ? bytes : bytes.slice() };
 }

@@ -191,6 +191,20 @@ describe('values', () => {
     variable.dispose();
   });
 
+  it('in memory that can be shared or resized are copied', async () => {
+    const shared = new Float32Array(new SharedArrayBuffer(8));
+    const resizable = new Float32Array(new ArrayBuffer(8, { maxByteLength: 16 }));
+    for (const memory of [shared, resizable]) {
+      memory.set([1, 2]);
+      const variable = tf.variable(tf.tensor1d(memory));
+      const { bytes } = (await adapter.adapt(variable)!.values!()[0]!.capture().source) as { bytes: Uint8Array };
+      expect(bytes.buffer).toBeInstanceOf(ArrayBuffer);
+      expect((bytes.buffer as ArrayBuffer & { resizable: boolean }).resizable).toBe(false);
+      expect(new Float32Array(bytes.buffer)).toEqual(Float32Array.of(1, 2));
+      variable.dispose();
+    }
+  });
+
   it.each([
     ['float32', () => tf.tensor([1.5, Number.NaN, -0], [3])],
     ['int32', () => tf.tensor([1, -2, 2 ** 31 - 1], [3, 1], 'int32')],
