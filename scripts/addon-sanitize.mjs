@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const copy = path.join(root, 'build', 'addon-sanitize');
+const copy = path.join(root, '.tmp', 'addon-sanitize');
 
 rmSync(copy, { recursive: true, force: true });
 mkdirSync(copy, { recursive: true });

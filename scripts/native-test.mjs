@@ -29,7 +29,7 @@ if (options.sanitize !== undefined && !Object.hasOwn(SANITIZERS, options.sanitiz
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const sourceDirectory = join(root, 'native');
-const buildDirectory = join(root, 'build', ['native-tests', options.sanitize].filter(Boolean).join('-'));
+const buildDirectory = join(root, '.tmp', ['native-tests', options.sanitize].filter(Boolean).join('-'));
 const report = join(buildDirectory, 'report.json');
 
 /** Runs a command and returns its status and output; ENOENT is reported as `missing`. */

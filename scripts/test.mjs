@@ -5,9 +5,9 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const reports = fileURLToPath(new URL('../build/test-reports/', import.meta.url));
+const reports = fileURLToPath(new URL('../.tmp/test-reports/', import.meta.url));
 const vitestReport = `${reports}vitest.json`;
-const nativeReport = fileURLToPath(new URL('../build/native-tests/report.json', import.meta.url));
+const nativeReport = fileURLToPath(new URL('../.tmp/native-tests/report.json', import.meta.url));
 const filters = process.argv.slice(2);
 
 mkdirSync(reports, { recursive: true });
