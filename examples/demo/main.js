@@ -66,13 +66,13 @@ const children = /** @type {Set<import('node:child_process').ChildProcess>} */ (
 const root = mkdtempSync(join(tmpdir(), 'tensor-checkpoint-demo-'));
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
-  rmSync(root, { recursive: true, force: true });
+  rmSync(root, { recursive: true, force: true, maxRetries: 5 });
 });
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => process.exit(1));
 
 say(bold('A training run that is killed twice'));
 say(`Handwritten digits, a convolutional network, Adam: ${STEPS} steps, a checkpoint every ${PLAN.saveEvery}.`);
-say(dim('The same run, never killed, trains beside it in another process.'));
+say(dim('The same run, never killed, trains beside it in another process. A state this small is as fast as fsync is.'));
 
 const began = Date.now();
 const expected = /** @type {number[]} */ ([]);
