@@ -5,7 +5,7 @@ import { attributeKey, OBJECT_GRAPH_KEY } from './keys.ts';
 import { encodeObjectGraph } from './object-graph.ts';
 import { isThenable, type Steps, wait } from './steps.ts';
 import type { Snapshot, TrackableValue } from './trackable.ts';
-import type { ObjectTree } from './tree.ts';
+import type { ObjectTree, SlotEdge } from './tree.ts';
 import { graphOfTree } from './tree-graph.ts';
 
 /** The values of a tree, frozen. */
@@ -18,8 +18,13 @@ export interface Capture {
   release(): void;
 }
 
-interface Structure {
-  readonly tree: ObjectTree;
+/** All that keys and graph follow from. It holds no object of the caller's: those may be gone by the next save. */
+interface Structure extends Pick<ObjectTree, 'edgeStart' | 'edgeTargets' | 'edgeNames' | 'slots'> {
+  /** Attribute names of each node, joined. */
+  readonly attributes: readonly string[];
+}
+
+interface KnownStructure extends Structure {
   readonly keys: readonly string[];
   readonly graph: Uint8Array;
 }
@@ -29,7 +34,7 @@ interface Structure {
  * structure stays, and comparing it is far cheaper than composing 100,000 keys again.
  */
 export class Capturer {
-  #last: Structure | undefined;
+  #last: KnownStructure | undefined;
 
   *capture(tree: ObjectTree): Steps<Capture> {
     const { keys, graph } = this.#structure(tree);
@@ -51,12 +56,13 @@ export class Capturer {
           sources.push(snapshot.source);
         }
       }
-      // All at once: each may be a copy from a device, and none should stay unhandled when another fails.
       if (sources.some(isThenable)) {
-        const settled = yield* wait(Promise.all(sources));
-        settled.forEach((source, i) => {
-          sources[i] = source;
-        });
+        // All settle, also if one fails: what is still being copied must not be released yet.
+        const settled = yield* wait(Promise.allSettled(sources));
+        for (const [i, result] of settled.entries()) {
+          if (result.status === 'rejected') throw result.reason;
+          sources[i] = result.value;
+        }
       }
       const entries = values.map((value, i): BundleEntry => {
         const source = sources[i] as TensorSource;
@@ -77,40 +83,41 @@ export class Capturer {
     }
   }
 
-  #structure(tree: ObjectTree): Structure {
-    if (this.#last !== undefined && sameStructure(this.#last.tree, tree)) return this.#last;
+  #structure(tree: ObjectTree): KnownStructure {
+    const structure = structureOf(tree);
+    if (this.#last !== undefined && sameStructure(this.#last, structure)) return this.#last;
     const paths = tree.paths();
     const keys: string[] = [];
     tree.values.forEach((own, id) => {
       for (const value of own) keys.push(attributeKey(paths[id]!, value.attribute));
     });
-    this.#last = { tree, keys, graph: encodeObjectGraph(graphOfTree(tree)) };
+    this.#last = { ...structure, keys, graph: encodeObjectGraph(graphOfTree(tree)) };
     return this.#last;
   }
 }
 
-/** Whether two trees have the same keys and the same graph: these follow from edges, attributes and slots alone. */
-function sameStructure(a: ObjectTree, b: ObjectTree): boolean {
+function structureOf({ edgeStart, edgeTargets, edgeNames, slots, values }: ObjectTree): Structure {
+  const attributes = values.map((own) =>
+    own.length === 1 ? own[0]!.attribute : own.map(({ attribute }) => attribute).join('\0'),
+  );
+  return { edgeStart, edgeTargets, edgeNames, slots, attributes };
+}
+
+function sameStructure(a: Structure, b: Structure): boolean {
   return (
     sameList(a.edgeStart, b.edgeStart) &&
     sameList(a.edgeTargets, b.edgeTargets) &&
     sameList(a.edgeNames, b.edgeNames) &&
-    a.values.length === b.values.length &&
-    a.values.every((own, id) => {
-      const other = b.values[id]!;
-      return own.length === other.length && own.every((value, i) => value.attribute === other[i]!.attribute);
-    }) &&
+    sameList(a.attributes, b.attributes) &&
     a.slots.size === b.slots.size &&
-    [...a.slots].every(([id, own]) => {
-      const other = b.slots.get(id);
-      return (
-        other?.length === own.length &&
-        own.every(
-          (slot, i) =>
-            slot.variable === other[i]!.variable && slot.slot === other[i]!.slot && slot.name === other[i]!.name,
-        )
-      );
-    })
+    [...a.slots].every(([id, own]) => sameSlots(own, b.slots.get(id) ?? []))
+  );
+}
+
+function sameSlots(a: readonly SlotEdge[], b: readonly SlotEdge[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((slot, i) => slot.variable === b[i]!.variable && slot.slot === b[i]!.slot && slot.name === b[i]!.name)
   );
 }
 
