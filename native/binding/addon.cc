@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/aligned_buffer.h"
+#include "binding/allocations.h"
 #include "binding/environment.h"
 #include "binding/events_to_js.h"
 #include "binding/node_api.h"
@@ -24,15 +25,17 @@ Napi::Value WrongArguments(Napi::Env env) {
   return env.Undefined();
 }
 
-template <typename Program, bool (*FromJs)(Napi::Value, Program&)>
+template <typename Program, bool (*FromJs)(Napi::Value, Program&, std::vector<Allocations::Pin>&)>
 Napi::Value Start(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (info.Length() < 2 || !info[0].IsObject() || !info[1].IsFunction()) return WrongArguments(env);
   Program program;
-  if (!FromJs(info[0], program)) return env.Undefined();
+  std::vector<Allocations::Pin> pins;
+  if (!FromJs(info[0], program, pins)) return env.Undefined();
   // The list of buffers is kept alive as one object.
   Napi::Object memory = info[0].As<Napi::Object>().Get("buffers").As<Napi::Object>();
-  return Napi::Number::New(env, Environment::Of(env).Start(std::move(program), info[1].As<Napi::Function>(), memory));
+  return Napi::Number::New(env, Environment::Of(env).Start(std::move(program), info[1].As<Napi::Function>(), memory,
+                                                         std::move(pins)));
 }
 
 void Abort(const Napi::CallbackInfo& info) {
@@ -54,16 +57,12 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   }
   napi_value result;
   uint8_t* data = buffer.data();
+  Allocations::Add(std::move(buffer));
   const napi_status status = napi_create_external_arraybuffer(
-      env, data, size, [](napi_env, void* memory, void* length) {
-        AlignedBuffer::Free(static_cast<uint8_t*>(memory), reinterpret_cast<size_t>(length));
-      },
-      reinterpret_cast<void*>(size), &result);
-  if (status == napi_ok) {
-    // From here on the ArrayBuffer owns it. V8 counts its length as external memory by itself.
-    buffer.Release();
-    return Napi::Value(env, result);
-  }
+      env, data, size, [](napi_env, void* memory, void*) { Allocations::Release(memory); }, nullptr, &result);
+  // V8 counts its length as external memory by itself.
+  if (status == napi_ok) return Napi::Value(env, result);
+  Allocations::Release(data);
   // A runtime without external buffers (V8's memory cage): unaligned memory of V8's own, which is staged when saved.
   return Napi::ArrayBuffer::New(env, size);
 }

@@ -30,13 +30,19 @@ Environment::Environment(Napi::Env env) : env_(env), engine_(Engine::Shared()) {
   napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "tensor-checkpoint"), 0, 1, nullptr,
                                   nullptr, this, OnWake, &wake_);
   napi_unref_threadsafe_function(env, wake_);
-  napi_add_env_cleanup_hook(env, [](void* self) { static_cast<Environment*>(self)->Close(); }, this);
+  napi_add_env_cleanup_hook(env_, OnCleanup, this);
 }
+
+void Environment::OnCleanup(void* self) { static_cast<Environment*>(self)->Close(); }
 
 Environment::~Environment() = default;
 
 uint32_t Environment::Add(Napi::Function callback, Napi::Object memory) {
   if (entries_.empty()) napi_ref_threadsafe_function(env_, wake_);
+  // Hooks run in reverse order, and every external buffer has one that frees its memory: ours must be the latest, so
+  // that it runs, and waits, before the memory of the program that starts now goes.
+  napi_remove_env_cleanup_hook(env_, OnCleanup, this);
+  napi_add_env_cleanup_hook(env_, OnCleanup, this);
   const uint32_t id = next_id_++;
   Entry& entry = entries_[id];
   entry.callback = Napi::Persistent(callback);
@@ -44,17 +50,21 @@ uint32_t Environment::Add(Napi::Function callback, Napi::Object memory) {
   return id;
 }
 
-uint32_t Environment::Start(SaveProgram program, Napi::Function on_event, Napi::Object memory) {
+uint32_t Environment::Start(SaveProgram program, Napi::Function on_event, Napi::Object memory,
+                            std::vector<Allocations::Pin> pins) {
   const uint32_t id = Add(on_event, memory);
   Entry& entry = entries_[id];
+  entry.pins = std::move(pins);
   entry.sink = std::make_unique<Sink>(*this, id, false);
   entry.program = engine_->StartSave(std::move(program), *entry.sink);
   return id;
 }
 
-uint32_t Environment::Start(LoadProgram program, Napi::Function on_event, Napi::Object memory) {
+uint32_t Environment::Start(LoadProgram program, Napi::Function on_event, Napi::Object memory,
+                            std::vector<Allocations::Pin> pins) {
   const uint32_t id = Add(on_event, memory);
   Entry& entry = entries_[id];
+  entry.pins = std::move(pins);
   entry.sink = std::make_unique<Sink>(*this, id, true);
   entry.program = engine_->StartLoad(std::move(program), *entry.sink);
   return id;

@@ -7,7 +7,9 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
+#include "binding/allocations.h"
 #include "binding/node_api.h"
 #include "pipeline/engine.h"
 
@@ -19,8 +21,9 @@ namespace tensor_checkpoint {
 //
 // Rules, each of which keeps a crash away:
 // - The thread-safe function is unref'd, and ref'd while something is under way: a save keeps the process alive.
-// - The cleanup hook is added after the function was made, so it runs before Node tears that down. It aborts what can
-//   still be aborted and waits until no thread touches this environment's memory; from then on nothing is posted.
+// - The cleanup hook is added anew with each program. So it runs before the hooks of the thread-safe function and of
+//   the external buffers that the program uses. It aborts what can still be aborted and waits until no thread touches
+//   this environment's memory; from then on nothing is posted.
 // - JS handles never leave the JS thread: threads know ids, and the handles are looked up by id.
 class Environment {
  public:
@@ -31,8 +34,10 @@ class Environment {
   Engine& engine() { return *engine_; }
 
   // Starts a program; its events go to `on_event`, and `memory` is kept alive until the last one was delivered.
-  uint32_t Start(SaveProgram program, Napi::Function on_event, Napi::Object memory);
-  uint32_t Start(LoadProgram program, Napi::Function on_event, Napi::Object memory);
+  uint32_t Start(SaveProgram program, Napi::Function on_event, Napi::Object memory,
+                 std::vector<Allocations::Pin> pins);
+  uint32_t Start(LoadProgram program, Napi::Function on_event, Napi::Object memory,
+                 std::vector<Allocations::Pin> pins);
   void Abort(uint32_t id);
 
   // Runs `work` on the engine's threads, then `deliver` with `done` on the JS thread.
@@ -44,6 +49,7 @@ class Environment {
   struct Entry {
     Napi::FunctionReference callback;
     Napi::ObjectReference memory;
+    std::vector<Allocations::Pin> pins;
     std::unique_ptr<Sink> sink;
     std::unique_ptr<RunningProgram> program;  // Before the sink in destruction: it waits for the last event.
   };
@@ -57,6 +63,7 @@ class Environment {
   void Post(Message message);
   void Drain();
   void Close();
+  static void OnCleanup(void* self);
   static void OnWake(napi_env env, napi_value, void* context, void*);
 
   const Napi::Env env_;

@@ -54,7 +54,11 @@ class Reader {
     if (path.empty() || path.find('\0') != std::string::npos) Fail("a path is empty or contains a NUL");
     return path;
   }
-  bool Flag(Napi::Object object, const char* name) { return Get(object, name).ToBoolean().Value(); }
+  bool Flag(Napi::Object object, const char* name) {
+    Napi::Value value = Get(object, name);
+    // No conversion while an exception is pending.
+    return ok_ && value.IsBoolean() && value.As<Napi::Boolean>().Value();
+  }
   uint64_t Whole(double value, const char* name) {
     if (value >= 0 && value <= kMaxSafe && value == std::floor(value)) return static_cast<uint64_t>(value);
     Fail(std::string(name) + " must be a whole number from 0 to 2^53 - 1");
@@ -92,12 +96,13 @@ class Reader {
     uint8_t* data = nullptr;
     size_t size = 0;
   };
-  std::vector<Memory> Buffers(Napi::Object program) {
+  std::vector<Memory> Buffers(Napi::Object program, std::vector<Allocations::Pin>& pins) {
     Napi::Array list = List(program, "buffers");
     std::vector<Memory> buffers(list.Length());
     for (uint32_t i = 0; ok_ && i < buffers.size(); ++i) {
       Napi::HandleScope scope(env_);
       buffers[i] = BufferMemory(list.Get(i));
+      if (Allocations::Pin pin = Allocations::Find(buffers[i].data)) pins.push_back(std::move(pin));
     }
     return buffers;
   }
@@ -158,8 +163,8 @@ TransferOptions Options(Reader& reader, Napi::Object program) {
 
 // The part of extents that saves and loads share; `addresses` is the column with offsets into the buffers.
 void Extents(Reader& reader, Napi::Object program, const char* addresses, size_t files, size_t tensors, bool save,
-             std::vector<Extent>& out) {
-  const std::vector<Reader::Memory> buffers = reader.Buffers(program);
+             std::vector<Extent>& out, std::vector<Allocations::Pin>& pins) {
+  const std::vector<Reader::Memory> buffers = reader.Buffers(program, pins);
   // No JS runs from here on: the columns stay where they are.
   Napi::Object object = reader.Member(program, "extents");
   const auto kind = save ? reader.Bytes(object, "kind") : std::span<const uint8_t>();
@@ -284,7 +289,7 @@ Blob BlobFromJs(Reader& reader, Napi::Object object, uint32_t tensors) {
 
 }  // namespace
 
-bool SaveProgramFromJs(Napi::Value value, SaveProgram& program) {
+bool SaveProgramFromJs(Napi::Value value, SaveProgram& program, std::vector<Allocations::Pin>& pins) {
   Reader reader(value.Env());
   Napi::Object object = reader.Object(value, "the program");
   Napi::Object files = reader.Member(object, "files");
@@ -294,7 +299,7 @@ bool SaveProgramFromJs(Napi::Value value, SaveProgram& program) {
   for (size_t i = 0; reader.ok() && i < sizes.size(); ++i) program.sizes.push_back(reader.Whole(sizes[i], "files.sizes"));
   program.tensor_count = reader.Index(object, "tensorCount", kMaxTensors);
   program.options = Options(reader, object);
-  Extents(reader, object, "source", program.paths.size(), program.tensor_count, true, program.extents);
+  Extents(reader, object, "source", program.paths.size(), program.tensor_count, true, program.extents, pins);
   for (size_t i = 0; reader.ok() && i < program.extents.size(); ++i) {
     const Extent& extent = program.extents[i];
     if (extent.file_offset + extent.bytes > program.sizes[extent.file]) reader.Fail("an extent ends beyond its file");
@@ -308,7 +313,7 @@ bool SaveProgramFromJs(Napi::Value value, SaveProgram& program) {
   return reader.ok();
 }
 
-bool LoadProgramFromJs(Napi::Value value, LoadProgram& program) {
+bool LoadProgramFromJs(Napi::Value value, LoadProgram& program, std::vector<Allocations::Pin>& pins) {
   Reader reader(value.Env());
   Napi::Object object = reader.Object(value, "the program");
   program.paths = Paths(reader, reader.Member(object, "files"));
@@ -320,7 +325,7 @@ bool LoadProgramFromJs(Napi::Value value, LoadProgram& program) {
   program.expected.assign(expected.begin(), expected.end());
   program.verify.assign(verify.begin(), verify.end());
   program.options = Options(reader, object);
-  Extents(reader, object, "target", program.paths.size(), count, false, program.extents);
+  Extents(reader, object, "target", program.paths.size(), count, false, program.extents, pins);
   return reader.ok();
 }
 

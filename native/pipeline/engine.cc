@@ -39,33 +39,70 @@ void RunLoad(const LoadProgram& program, FileSystem& fs, Executor& executor, con
   sink.OnEvent(std::move(last));
 }
 
+// What the process has one of. process.exit() ends the process without tearing environments down, but it runs
+// destructors of static objects, while all threads and all memory are still there: the last chance to end cleanly.
+struct Process {
+  std::mutex mutex;
+  std::weak_ptr<Engine> engine;
+  ~Process() {
+    if (std::shared_ptr<Engine> running = engine.lock()) running->AbortAllAndWait();
+  }
+};
+
 }  // namespace
 
+RunningProgram::RunningProgram(Engine& engine) : engine_(engine) {
+  std::lock_guard lock(engine_.mutex_);
+  engine_.programs_.insert(this);
+}
+
+RunningProgram::~RunningProgram() {
+  if (driver_.joinable()) driver_.join();
+  std::lock_guard lock(engine_.mutex_);
+  engine_.programs_.erase(this);
+}
+
 std::shared_ptr<Engine> Engine::Shared() {
-  static std::mutex mutex;
-  static std::weak_ptr<Engine> current;
-  std::lock_guard lock(mutex);
-  std::shared_ptr<Engine> engine = current.lock();
-  if (engine == nullptr) current = engine = std::make_shared<Engine>();
+  static Process process;
+  std::lock_guard lock(process.mutex);
+  std::shared_ptr<Engine> engine = process.engine.lock();
+  if (engine == nullptr) process.engine = engine = std::make_shared<Engine>();
   return engine;
 }
 
-std::unique_ptr<RunningProgram> Engine::StartSave(SaveProgram program, EventSink& sink) {
-  pool_.Reserve(std::min<uint32_t>(program.options.threads, 256));
-  auto running = std::make_unique<RunningProgram>();
-  running->driver_ = StartDriver([this, &sink, aborted = &running->aborted_, program = std::move(program)]() mutable {
-    SaveRun(std::move(program), fs_, pool_, *aborted, sink).Run();
+void Engine::AbortAllAndWait() {
+  std::unique_lock lock(mutex_);
+  for (RunningProgram* program : programs_) program->Abort();
+  ended_.wait(lock, [this] {
+    return std::all_of(programs_.begin(), programs_.end(), [](RunningProgram* program) { return program->ended_.load(); });
+  });
+}
+
+template <typename Body>
+std::unique_ptr<RunningProgram> Engine::Start(uint32_t threads, Body body) {
+  pool_.Reserve(std::min<uint32_t>(threads, 256));
+  auto running = std::make_unique<RunningProgram>(*this);
+  running->driver_ = StartDriver([this, program = running.get(), body = std::move(body)]() mutable {
+    body(program->aborted_);
+    std::lock_guard lock(mutex_);
+    program->ended_ = true;
+    ended_.notify_all();
   });
   return running;
 }
 
-std::unique_ptr<RunningProgram> Engine::StartLoad(LoadProgram program, EventSink& sink) {
-  pool_.Reserve(std::min<uint32_t>(program.options.threads, 256));
-  auto running = std::make_unique<RunningProgram>();
-  running->driver_ = StartDriver([this, &sink, aborted = &running->aborted_, program = std::move(program)] {
-    RunLoad(program, fs_, pool_, *aborted, sink);
+std::unique_ptr<RunningProgram> Engine::StartSave(SaveProgram program, EventSink& sink) {
+  const uint32_t threads = program.options.threads;
+  return Start(threads, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) mutable {
+    SaveRun(std::move(program), fs_, pool_, aborted, sink).Run();
   });
-  return running;
+}
+
+std::unique_ptr<RunningProgram> Engine::StartLoad(LoadProgram program, EventSink& sink) {
+  const uint32_t threads = program.options.threads;
+  return Start(threads, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) {
+    RunLoad(program, fs_, pool_, aborted, sink);
+  });
 }
 
 }  // namespace tensor_checkpoint

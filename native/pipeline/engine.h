@@ -2,7 +2,10 @@
 #define TENSOR_CHECKPOINT_PIPELINE_ENGINE_H_
 
 #include <atomic>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include "base/thread_pool.h"
@@ -11,18 +14,21 @@
 
 namespace tensor_checkpoint {
 
+class Engine;
+
 // Handle on a program under way. The destructor waits until it has ended.
 class RunningProgram {
  public:
-  ~RunningProgram() {
-    if (driver_.joinable()) driver_.join();
-  }
+  explicit RunningProgram(Engine& engine);
+  ~RunningProgram();
   // Any thread; the program then fails with kAborted, unless it is past the point of no return.
   void Abort() { aborted_ = true; }
 
  private:
   friend class Engine;
+  Engine& engine_;
   std::atomic<bool> aborted_ = false;
+  std::atomic<bool> ended_ = false;
   std::thread driver_;
 };
 
@@ -40,12 +46,22 @@ class Engine {
   std::unique_ptr<RunningProgram> StartSave(SaveProgram program, EventSink& sink);
   std::unique_ptr<RunningProgram> StartLoad(LoadProgram program, EventSink& sink);
 
+  // For the end of the process: aborts all programs and waits until each has ended, cleanly undone or committed.
+  void AbortAllAndWait();
+
   ThreadPool& pool() { return pool_; }
   FileSystem& fs() { return fs_; }
 
  private:
+  friend class RunningProgram;
+  template <typename Body>
+  std::unique_ptr<RunningProgram> Start(uint32_t threads, Body body);
+
   ThreadPool pool_;
   PosixFileSystem fs_;
+  std::mutex mutex_;  // Guards what follows.
+  std::condition_variable ended_;
+  std::set<RunningProgram*> programs_;
 };
 
 }  // namespace tensor_checkpoint

@@ -38,7 +38,7 @@ class FilePlanner {
       for (uint64_t at = middle; at < tail;) {
         // Chunk boundaries lie at multiples of the chunk size, where the devices' own units are.
         const uint64_t next = std::min(tail, Down(at, options_.chunk_bytes) + options_.chunk_bytes);
-        plan_.chunks.push_back({file_, at, next - at, next - at, static_cast<uint32_t>(plan_.pieces.size()), 1, false, direct_});
+        plan_.chunks.push_back({file_, at, next - at, next - at, next - at, static_cast<uint32_t>(plan_.pieces.size()), 1, false, direct_});
         AddPiece(extent, at, next, 0);
         at = next;
       }
@@ -71,6 +71,7 @@ class FilePlanner {
       if (!open_) Open(begin);
       const uint64_t next = std::min(end, stop_);
       AddPiece(extent, begin, next, begin - start_);
+      plan_.chunks.back().payload += next - begin;
       end_ = std::max(end_, next);
       begin = next;
     }
@@ -81,7 +82,7 @@ class FilePlanner {
     start_ = end_ = Down(at, unit_);
     stop_ = start_ + options_.chunk_bytes;
     if (start_ < limit_) stop_ = std::min(stop_, limit_);
-    plan_.chunks.push_back({file_, start_, 0, 0, static_cast<uint32_t>(plan_.pieces.size()), 0, true, false});
+    plan_.chunks.push_back({file_, start_, 0, 0, 0, static_cast<uint32_t>(plan_.pieces.size()), 0, true, false});
   }
 
   void AddPiece(const Extent& extent, uint64_t begin, uint64_t end, uint64_t at) {

@@ -25,6 +25,7 @@ struct Chunk {
   uint64_t offset;
   uint64_t bytes;       // With padding up to the alignment, never beyond the end of the file that is written.
   uint64_t used;        // Up to the last byte that belongs to a piece.
+  uint64_t payload;     // The pieces' bytes together.
   uint32_t first_piece;
   uint32_t piece_count;
   bool staged;          // Through a staging buffer; otherwise it is exactly one piece, moved where it lies.

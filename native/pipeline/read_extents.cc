@@ -137,9 +137,9 @@ class Reader {
     if (chunk.staged) staging_pool_.Give(std::exchange(staging_[start.task], AlignedBuffer()));
     if (files_[chunk.file] == nullptr) return true;
     const File& file = *files_[chunk.file];
-    stats_.bytes += std::min(chunk.used, read_[start.task]);
-    if (chunk.direct) stats_.direct_bytes += std::min(chunk.used, read_[start.task]);
-    if (chunk.staged) stats_.bytes_copied += std::min(chunk.used, read_[start.task]);
+    stats_.bytes += std::min(chunk.payload, read_[start.task]);
+    if (chunk.direct) stats_.direct_bytes += std::min(chunk.payload, read_[start.task]);
+    if (chunk.staged) stats_.bytes_copied += std::min(chunk.payload, read_[start.task]);
     for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
       const Piece& piece = plan_.pieces[i];
       if (!failures_[start.task].ok()) {

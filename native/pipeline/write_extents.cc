@@ -145,13 +145,13 @@ class Writer {
       return false;
     }
     if (start.phase == 1) {
-      stats_.bytes += chunk.used;
-      if (chunk.direct) stats_.direct_bytes += chunk.used;
-      if (chunk.staged) stats_.bytes_copied += chunk.used;
+      stats_.bytes += chunk.payload;
+      if (chunk.direct) stats_.direct_bytes += chunk.payload;
+      if (chunk.staged) stats_.bytes_copied += chunk.payload;
     }
     const bool rewritten = start.phase == 2 && !staging_[start.task].empty();
     if (rewritten) {
-      stats_.bytes_copied += chunk.used;
+      stats_.bytes_copied += chunk.payload;
       if (std::exchange(warned_[first.tensor], uint8_t{1}) == 0) WarnChanged(chunk, first.tensor);
     }
     if ((start.phase == 1 && (chunk.staged || !first.mutable_memory)) || start.phase == 2) {

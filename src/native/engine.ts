@@ -74,9 +74,8 @@ export function runSave(program: SaveProgram, options: SaveRunOptions = {}): Sav
   }
 
   const addon = loadAddon();
-  refuseResizable(program.buffers);
   const started = guard(() =>
-    addon.startSave(program, (event) => {
+    addon.startSave(checked(program), (event) => {
       switch (event.type) {
         case 'progress':
           options.onProgress?.(event.progress);
@@ -113,9 +112,8 @@ export function runLoad(
   return new Promise((resolve, reject) => {
     if (options.signal?.aborted) throw abortError(options.signal);
     const addon = loadAddon();
-    refuseResizable(program.buffers);
     const id = guard(() =>
-      addon.startLoad(program, (event) => {
+      addon.startLoad(checked(program), (event) => {
         if (event.type === 'progress') {
           options.onProgress?.(event.progress);
           return;
@@ -245,18 +243,18 @@ function guard<T>(call: () => T): T {
   }
 }
 
-/** Memory that can shrink under the engine's threads. Asked here because JS answers it for many buffers in no time. */
-function refuseResizable(buffers: readonly ArrayBufferLike[]): void {
-  for (const buffer of buffers) {
+/** Refuses memory that can shrink under the engine's threads: JS can ask many buffers in no time, Node-API can't. */
+function checked<T extends { readonly buffers: readonly ArrayBufferLike[] }>(program: T): T {
+  for (const buffer of program.buffers) {
     const { resizable, growable } = buffer as { resizable?: boolean; growable?: boolean };
     if (resizable || growable) {
-      throw new CheckpointError(
-        'INVALID_ARGUMENT',
+      throw new TypeError(
         `A resizable ArrayBuffer (${buffer.byteLength} bytes) can't be saved or restored in place: its memory could go ` +
           'away meanwhile. Copy it into one of fixed length',
       );
     }
   }
+  return program;
 }
 
 function listen(signal: AbortSignal | undefined, abort: () => void): () => void {
