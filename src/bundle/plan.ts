@@ -192,7 +192,9 @@ function fillPlan(template: CachedTemplate, entries: readonly BundleEntry[], pre
   };
   const buffers: ArrayBufferLike[] = [];
   const bufferNumbers = new Map<ArrayBufferLike, number>();
-  const numberOf = (buffer: ArrayBufferLike): number => {
+  const numberOf = ({ buffer, byteLength }: Uint8Array): number => {
+    // Memory of a tensor's own is not looked up: at 100,000 tensors that would cost more than all the rest.
+    if (buffer.byteLength === byteLength) return buffers.push(buffer) - 1;
     let number = bufferNumbers.get(buffer);
     if (number === undefined) {
       number = buffers.push(buffer) - 1;
@@ -209,6 +211,7 @@ function fillPlan(template: CachedTemplate, entries: readonly BundleEntry[], pre
     stringCount++;
   }
   const strings = new Uint8Array(stringBytes);
+  const stringsBuffer = stringCount > 0 ? buffers.push(strings.buffer) - 1 : 0;
   let stringsAt = 0;
   const patches = {
     position: new Float64Array(count - stringCount),
@@ -224,13 +227,13 @@ function fillPlan(template: CachedTemplate, entries: readonly BundleEntry[], pre
       checkStringCount(key, shape, source.elements.length);
       // Not the checksum of the stored bytes, so it isn't native's to patch.
       view.setUint32(checksumAt[tensor]!, maskCrc(writeStrings(source.elements, strings, stringsAt)), true);
-      extents.buffer[tensor] = numberOf(strings.buffer);
+      extents.buffer[tensor] = stringsBuffer;
       extents.source[tensor] = stringsAt;
       stringsAt += template.sizes[entry]!;
       continue;
     }
     if (source.kind === 'memory') {
-      extents.buffer[tensor] = numberOf(source.bytes.buffer);
+      extents.buffer[tensor] = numberOf(source.bytes);
       extents.source[tensor] = source.bytes.byteOffset;
     } else {
       extents.kind[tensor] = ExtentKind.pinnedMemory;
