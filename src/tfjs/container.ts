@@ -25,29 +25,36 @@ export function containerNode(
     description: Array.isArray(value) ? 'Array of tensors' : 'Object of tensors',
     *children() {
       for (const [name, item] of Object.entries(value)) {
-        yield [name, isPlainTensor(item, runtime) ? heldTensor(value, name, parts, runtime, freezer) : item] as const;
+        yield [
+          name,
+          isPlainTensor(item, runtime) ? heldTensor(value, name, () => value, parts, runtime, freezer) : item,
+        ] as const;
       }
     },
   };
 }
 
-/** The tensor that `holder[name]` is, replaced there at a restore. */
-export function heldTensor(holder: object, name: string, parts: Parts, runtime: Runtime, freezer: Freezer): Part {
-  const container = holder as Container;
+/** The tensor `holder()[name]` of `owner`, replaced there at a restore. The holder may be another one at each call. */
+export function heldTensor(
+  owner: object,
+  name: string,
+  holder: () => object,
+  parts: Parts,
+  runtime: Runtime,
+  freezer: Freezer,
+): Part {
+  const container = () => holder() as Container;
   const description = `Tensor [${JSON.stringify(name)}]`;
   const place = {
     description,
-    get: () => container[name] as TfTensor,
+    get: () => container()[name] as TfTensor,
     set(tensor: TfTensor) {
-      const old = container[name] as TfTensor;
-      container[name] = tensor;
+      const old = container()[name] as TfTensor;
+      container()[name] = tensor;
       if (!old.isDisposed) old.dispose();
     },
   };
-  return parts.of(holder, `item ${name}`, () => ({
-    description,
-    values: () => [tensorValue(place, runtime, freezer)],
-  }));
+  return parts.of(owner, `item ${name}`, () => ({ description, values: () => [tensorValue(place, runtime, freezer)] }));
 }
 
 /** A tensor that was given by itself: it can be saved, but there is nowhere to put a restored one. */

@@ -31,9 +31,10 @@ export function layerNode(layer: TfLayer, parts: Parts, runtime: Runtime, freeze
   const states = parts.of(layer, 'states', () => ({
     description: 'states',
     *children() {
-      const held = fields.states_ ?? [];
-      for (let i = 0; i < held.length; i++) {
-        yield [String(i), heldTensor(held, String(i), parts, runtime, freezer)] as const;
+      // The layer replaces the array at each call.
+      const held = () => fields.states_ ?? [];
+      for (const name of Object.keys(held())) {
+        yield [name, heldTensor(layer, name, held, parts, runtime, freezer)] as const;
       }
     },
   }));
@@ -73,12 +74,12 @@ function otherWeights(fields: TfLayer & LayerFields, runtime: Runtime): object[]
 }
 
 function* named(weights: readonly TfLayerVariable[]): Generator<readonly [string, unknown]> {
-  const used = new Map<string, number>();
+  const used = new Set<string>();
   for (const weight of weights) {
     const base = weight.originalName.slice(weight.originalName.lastIndexOf('/') + 1);
-    const before = used.get(base) ?? 0;
-    used.set(base, before + 1);
-    const name = before === 0 ? base : `${base}_${before}`;
+    let name = base;
+    for (let i = 1; used.has(name); i++) name = `${base}_${i}`;
+    used.add(name);
     const variable = weight.read();
     if (UNDERSCORED.has(name)) yield [`_${name}`, variable];
     yield [name, variable];
