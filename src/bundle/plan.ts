@@ -18,8 +18,10 @@ interface CachedTemplate extends IndexTemplate {
   readonly sizes: Float64Array;
   readonly request: ShardRequest;
   readonly avoided: readonly number[];
-  /** Per tensor in layout order: which of the given entries it is. */
-  readonly entryOf: Uint32Array;
+  /** Per given entry: its tensor, its number in layout order. */
+  readonly tensorOf: Uint32Array;
+  readonly stringCount: number;
+  readonly stringBytes: number;
   readonly keys: readonly string[];
   readonly byteLength: number;
 }
@@ -133,6 +135,11 @@ function build(
     },
     { ...request, avoidShardCounts: options.avoidShardCounts },
   );
+  const tensorOf = new Uint32Array(given.length);
+  template.layout.order.forEach((i, tensor) => {
+    tensorOf[order[i]!] = tensor;
+  });
+  const strings = sizes.filter((_, i) => given[i]!.dtype === 'string');
   return {
     ...template,
     // Without the sources: a template must not keep the memory of a past save alive. Shapes are copied, because the
@@ -141,7 +148,9 @@ function build(
     sizes,
     request,
     avoided,
-    entryOf: Uint32Array.from(template.layout.order, (i) => order[i]!),
+    tensorOf,
+    stringCount: strings.length,
+    stringBytes: strings.reduce((sum, size) => sum + size, 0),
     keys: Array.from(template.layout.order, (i) => sorted[i]!.key),
     byteLength: sizes.reduce((sum, size) => sum + size, 0),
   };
@@ -176,8 +185,8 @@ function checkEntry(entry: BundleEntry): string {
 }
 
 function fillPlan(template: CachedTemplate, entries: readonly BundleEntry[], prefix: string): BundlePlan {
-  const { layout, entryOf, keys, checksumAt } = template;
-  const count = entryOf.length;
+  const { layout, tensorOf, keys, checksumAt, sizes } = template;
+  const count = tensorOf.length;
   const bytes = template.bytes.slice();
   const view = new DataView(bytes.buffer);
 
@@ -203,38 +212,34 @@ function fillPlan(template: CachedTemplate, entries: readonly BundleEntry[], pre
     return number;
   };
 
-  let stringBytes = 0;
-  let stringCount = 0;
-  for (let tensor = 0; tensor < count; tensor++) {
-    if (entries[entryOf[tensor]!]!.source.kind !== 'strings') continue;
-    stringBytes += template.sizes[entryOf[tensor]!]!;
-    stringCount++;
-  }
-  const strings = new Uint8Array(stringBytes);
-  const stringsBuffer = stringCount > 0 ? buffers.push(strings.buffer) - 1 : 0;
+  const strings = new Uint8Array(template.stringBytes);
+  const stringsBuffer = template.stringCount > 0 ? buffers.push(strings.buffer) - 1 : 0;
   let stringsAt = 0;
   const patches = {
-    position: new Float64Array(count - stringCount),
-    tensor: new Uint32Array(count - stringCount),
+    position: new Float64Array(count - template.stringCount),
+    tensor: new Uint32Array(count - template.stringCount),
   };
   let patch = 0;
-  for (let tensor = 0; tensor < count; tensor++) {
-    const entry = entryOf[tensor]!;
-    const { key, shape, source } = entries[entry]!;
+  // In the order given, which is the order in memory: with many tensors this loop waits for memory, nothing else.
+  for (let entry = 0; entry < count; entry++) {
+    const tensor = tensorOf[entry]!;
+    const { source } = entries[entry]!;
     extents.tensor[tensor] = tensor;
-    extents.bytes[tensor] = template.sizes[entry]!;
+    extents.bytes[tensor] = sizes[entry]!;
     if (source.kind === 'strings') {
+      const { key, shape } = entries[entry]!;
       checkStringCount(key, shape, source.elements.length);
       // Not the checksum of the stored bytes, so it isn't native's to patch.
       view.setUint32(checksumAt[tensor]!, maskCrc(writeStrings(source.elements, strings, stringsAt)), true);
       extents.buffer[tensor] = stringsBuffer;
       extents.source[tensor] = stringsAt;
-      stringsAt += template.sizes[entry]!;
+      stringsAt += sizes[entry]!;
       continue;
     }
     if (source.kind === 'memory') {
-      extents.buffer[tensor] = numberOf(source.bytes);
-      extents.source[tensor] = source.bytes.byteOffset;
+      const { bytes: memory } = source;
+      extents.buffer[tensor] = numberOf(memory);
+      extents.source[tensor] = memory.byteOffset;
     } else {
       extents.kind[tensor] = ExtentKind.pinnedMemory;
       extents.source[tensor] = source.address;
