@@ -10,7 +10,7 @@ import {
   verifyBundle,
 } from '../bundle/index.ts';
 import { type CheckpointState, STATE_FILE_NAME } from '../checkpoint/state-file.ts';
-import { CheckpointError, isCheckpointError } from '../errors.ts';
+import { CheckpointError, invalidArgument, isCheckpointError } from '../errors.ts';
 import { readFile, stat } from '../native/engine.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
@@ -29,7 +29,7 @@ const MAX_STATE_BYTES = 256 * 1024 * 1024;
  * @throws CheckpointError DATA_LOSS for a state file that is not UTF-8 or names no latest checkpoint.
  */
 export async function getCheckpointState(directory: string): Promise<CheckpointState | null> {
-  const absolute = resolve(directory);
+  const absolute = absolutePath(directory, 'getCheckpointState');
   const path = join(absolute, STATE_FILE_NAME);
   let bytes: Uint8Array;
   try {
@@ -69,7 +69,7 @@ export async function latestCheckpoint(directory: string): Promise<string | null
 
 /** Whether there is an index under this prefix. It isn't read: see {@link verifyCheckpoint}. */
 export async function checkpointExists(prefix: string): Promise<boolean> {
-  return (await stat(resolve(indexPath(prefix)))) !== null;
+  return (await stat(indexPath(absolutePath(prefix, 'checkpointExists')))) !== null;
 }
 
 /**
@@ -107,12 +107,17 @@ export async function verifyCheckpoint(prefix: string, options?: VerifyOptions):
 }
 
 async function resolvePrefix(prefixOrDirectory: string): Promise<string> {
-  const path = resolve(prefixOrDirectory);
+  const path = absolutePath(prefixOrDirectory, 'loadCheckpoint');
   const found = await stat(path);
   if (found === null || !found.isDirectory) return path;
   const latest = await latestCheckpoint(path);
   if (latest === null) throw new CheckpointError('NOT_FOUND', `There is no checkpoint in ${path}.`, { path });
   return latest;
+}
+
+function absolutePath(path: unknown, what: string): string {
+  if (typeof path === 'string' && path !== '' && !path.includes('\0')) return resolve(path);
+  throw invalidArgument(`${what} needs a path, not ${JSON.stringify(path) ?? typeof path}.`);
 }
 
 function warn(message: string): void {

@@ -98,7 +98,8 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
         for (const warning of warnings) this.#warn(warning);
       });
     }
-    if (leftovers !== undefined && !this.#options.readOnly) this.#recover(leftovers);
+    // Without the lock they may be another manager's save under way.
+    if (leftovers !== undefined && this.#lock !== null) this.#recover(leftovers);
   }
 
   /** Full prefix of the newest checkpoint. Not checked: see {@link restoreOrInitialize}. */

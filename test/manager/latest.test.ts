@@ -86,6 +86,13 @@ describe('a directory', () => {
   });
 });
 
+it.each([undefined, '', 7, 'a\0b'])('a path of %j is refused', async (path) => {
+  const given = path as string;
+  for (const call of [latestCheckpoint, getCheckpointState, checkpointExists, loadCheckpoint, listVariables]) {
+    await expect(call(given)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  }
+});
+
 describe('checkpointsIterator', () => {
   it('hands out each new checkpoint once, also before the directory exists, and ends when the time is over', async () => {
     const where = join(directory(), 'run');
