@@ -304,6 +304,9 @@ export async function runOurs(scenario: Scenario): Promise<OurRun> {
   const root = realpathSync(mkdtempSync(path.join(tmpdir(), 'scenario-')));
   const run = new Run(root);
   const result: OurRun = { observations: [], warnings: [], errors: [] };
+  // Warnings of what has no manager to emit them, such as latestCheckpoint().
+  const { emitWarning } = process;
+  process.emitWarning = (warning: string | Error) => void run.warnings.push(String(warning));
   try {
     for (const [number, step] of scenario.steps.entries()) {
       let value: unknown;
@@ -326,6 +329,7 @@ export async function runOurs(scenario: Scenario): Promise<OurRun> {
     await run.end();
   } finally {
     await run.end().catch(() => {});
+    process.emitWarning = emitWarning;
     rmSync(root, { recursive: true, force: true });
   }
   return result;

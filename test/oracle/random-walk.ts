@@ -76,7 +76,10 @@ export function randomWalk(seed: number): Scenario {
     const dice = random();
     if (dice < 0.42) save();
     else if (dice < 0.62) {
-      steps.push({ op: 'clock', add: pick(1, 600, 1000, minute, hour / 2, hour - 1, hour, hour + 1, 3 * hour, -hour) });
+      steps.push({
+        op: 'clock',
+        add: pick(1, 600, 1000, minute, hour / 2, hour - 1000, hour - 1, hour, hour + 1, 3 * hour, -hour),
+      });
     } else if (dice < 0.76) {
       step = Math.max(0, step + below(7) - 1);
       steps.push({ op: 'set', name: 'step', value: step });

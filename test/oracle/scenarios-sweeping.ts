@@ -147,6 +147,38 @@ export const sweepingScenarios: readonly Scenario[] = [
     ],
   },
   {
+    name: 'a checkpoint that a state file names in two ways survives the sweep of one here',
+    points: [25],
+    steps: [
+      { op: 'open', maxToKeep: 2 },
+      { op: 'save' },
+      {
+        op: 'file',
+        path: 'run/checkpoint',
+        text: stateFile(['./ckpt-1', 'ckpt-1'], ['999999.5', '999999.6'], '999000.0'),
+      },
+      { op: 'open', maxToKeep: 2 },
+      {
+        op: 'save',
+        number: 2,
+        // TensorFlow deletes by the one name what the other one still lists.
+        ours: {
+          point: 25,
+          expect: {
+            files: [
+              'run/',
+              'run/checkpoint',
+              'run/ckpt-1.data-00000-of-00001',
+              'run/ckpt-1.index',
+              'run/ckpt-2.data-00000-of-00001',
+              'run/ckpt-2.index',
+            ],
+          },
+        },
+      },
+    ],
+  },
+  {
     name: 'a directory with the characters of a pattern in its name',
     points: [26],
     steps: [
