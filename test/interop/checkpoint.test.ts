@@ -36,7 +36,25 @@ const dict = (children: Record<string, Tree>): Root => ({ kind: 'dict', children
 const module = (children: Record<string, Tree>): Tree => ({ kind: 'module', children });
 const floats = (...shape: number[]) => tensor('float32', shape, random);
 
+/** Some tree of containers up to three deep, of the same seed the same. */
+function randomTree(seed: number): Root {
+  const next = randomNumbers(seed);
+  const below = (n: number) => Math.floor(next() * n);
+  const branch = (depth: number): Tree => {
+    const kind = depth === 0 ? 0 : below(5);
+    if (kind < 2) return tensor(dtypes[below(dtypes.length)]!, shapes[below(6)]!, next);
+    const items = Array.from({ length: below(4) }, () => branch(depth - 1));
+    if (kind === 2) return list(...items);
+    return {
+      kind: kind === 3 ? 'dict' : 'module',
+      children: Object.fromEntries(items.map((item, i) => [`x${i}`, item])),
+    };
+  };
+  return dict({ step: tensor('int64', [], next), ...Object.fromEntries([0, 1, 2].map((i) => [`top${i}`, branch(3)])) });
+}
+
 const trees: Record<string, Root> = {
+  ...Object.fromEntries(Array.from({ length: 15 }, (_, i) => [`random tree ${i + 1}`, randomTree(i + 1)])),
   'one scalar': dict({ step: tensor('int64', [], random) }),
   'every dtype in every shape': dict(
     Object.fromEntries(dtypes.map((dtype) => [dtype, list(...shapes.map((shape) => tensor(dtype, shape, random)))])),
