@@ -52,7 +52,7 @@ const manager = new CheckpointManager(new Checkpoint(state), {
   maxToKeep: 1,
   write,
 });
-const samples = { writeLimit: [], save: [], readLimit: [], restore: [] };
+const samples = { writeLimit: [], save: [], readLimit: [], restore: [], firstTouch: [] };
 const extremes = { gapMs: 0, extraBytes: 0, restoreGapMs: 0, restoreExtraBytes: 0 };
 let commands = {};
 
@@ -75,6 +75,7 @@ for (let round = 1; round <= rounds; round++) {
   samples.save.push(bytes / save.seconds);
   samples.readLimit.push(readLimit.bytesPerSecond);
   samples.restore.push(bytes / restore.seconds);
+  samples.firstTouch.push(restore.firstTouch);
   extremes.gapMs = Math.max(extremes.gapMs, save.gapMs);
   extremes.extraBytes = Math.max(extremes.extraBytes, save.extraBytes);
   extremes.restoreGapMs = Math.max(extremes.restoreGapMs, restore.gapMs);
@@ -97,6 +98,7 @@ const summary = {
   readLimit: median(samples.readLimit),
   restore: median(samples.restore),
   restoreRatio: median(samples.restore.map((value, index) => value / samples.readLimit[index])),
+  firstTouch: median(samples.firstTouch),
   ...extremes,
   commands,
 };
@@ -109,6 +111,7 @@ median of ${rounds} rounds, ${(bytes / 2 ** 30).toFixed(2)} GiB, all bytes on th
 durable save     ${rate(summary.writeLimit).padEnd(21)} ${rate(summary.save).padEnd(19)} ${summary.saveRatio.toFixed(3)}
 cold restore     ${rate(summary.readLimit).padEnd(21)} ${rate(summary.restore).padEnd(19)} ${summary.restoreRatio.toFixed(3)}
 longest event-loop gap: save ${summary.gapMs.toFixed(1)} ms, restore ${summary.restoreGapMs.toFixed(1)} ms
+first touch of fresh memory, one thread, before the restore: ${rate(summary.firstTouch)}
 memory beside the tensors: save ${MiB(summary.extraBytes)}, restore ${MiB(summary.restoreExtraBytes)}
 limit measured with: ${commands.write}`);
 }
