@@ -1,5 +1,5 @@
 /** The engine as TypeScript sees it: programs become promises, NativeErrors become CheckpointErrors (here only). */
-import { CheckpointError } from '../errors.ts';
+import { CheckpointError, isCheckpointError } from '../errors.ts';
 import type {
   DirectoryLock,
   FileStat,
@@ -239,6 +239,7 @@ function guard<T>(call: () => T): T {
   try {
     return call();
   } catch (cause) {
+    if (isCheckpointError(cause)) throw cause;
     throw new CheckpointError('INVALID_ARGUMENT', cause instanceof Error ? cause.message : String(cause), { cause });
   }
 }
