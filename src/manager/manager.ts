@@ -1,17 +1,15 @@
 import { EventEmitter } from 'node:events';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { Lane } from '../checkpoint/lanes.ts';
 import type { LoadStatus } from '../checkpoint/load-status.ts';
-import { printCheckpointState, STATE_FILE_NAME } from '../checkpoint/state-file.ts';
-import type { StateRequest, WriteStats, WriteWarning } from '../checkpoint/write-handle.ts';
+import type { WriteStats } from '../checkpoint/write-handle.ts';
 import { CheckpointError, invalidArgument } from '../errors.ts';
-import { type DirectoryLock, makeDirectoriesSync, readDirectorySync } from '../native/engine.ts';
+import { Announcer } from './announcer.ts';
+import { DirectoryBook } from './book.ts';
 import type { ManagerEvents, ManagerWarning } from './events.ts';
 import { isDamage, nothingRestored, restoreCandidates, type Skipped } from './fallback.ts';
 import { numberOf } from './inventory.ts';
-import { lockForManager } from './lock.ts';
-import { openDirectory } from './opening.ts';
 import {
   type CheckpointManagerOptions,
   type NormalizedManagerOptions,
@@ -19,11 +17,9 @@ import {
   normalizeSaveOptions,
   type SaveOptions,
 } from './options.ts';
-import { PendingSave, type SaveHandle, type SaveOutcome } from './pending-save.ts';
+import { PendingSave, type SaveHandle } from './pending-save.ts';
 import { clearLeftovers, type Leftovers } from './recovery.ts';
 import { shouldSave } from './save-decision.ts';
-import { type ManagerState, toStateFile, withRestored, withSaved } from './state.ts';
-import { sweep } from './sweep.ts';
 
 /**
  * Keeps the checkpoints of a run in a directory: numbers them, lists them in the state file, deletes the oldest, and
@@ -51,20 +47,13 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
   /** Steps between saves; null: every save() saves. */
   readonly checkpointInterval: number | null;
   readonly #options: NormalizedManagerOptions;
-  readonly #prefix: string;
-  readonly #stateFile: string;
+  readonly #book: DirectoryBook;
+  readonly #announcer = new Announcer(this);
   readonly #lane = new Lane();
   /** Saves that have been asked for and have not ended, oldest first. */
   readonly #saves: PendingSave[] = [];
-  #state: ManagerState;
-  /** What the state file holds as far as this manager knows; null: there is none. */
-  #stateText: string | null | undefined;
   /** Step of the last save or restore that has succeeded. */
   #lastStep: number | null;
-  #lock: DirectoryLock | null = null;
-  #hasLocked = false;
-  /** Directories made for a save that then failed: the next one has to sync their parents. */
-  #unsynced: string[] = [];
   /** A latest that this run has neither restored nor saved; null: none. */
   #unrestored: string | null;
   /** A save whose failure nobody may have heard of. */
@@ -82,34 +71,27 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     this.checkpoint = checkpoint;
     this.directory = this.#options.directory;
     this.checkpointInterval = this.#options.checkpointInterval;
-    this.#prefix = join(this.directory, this.#options.checkpointName);
-    this.#stateFile = join(this.directory, STATE_FILE_NAME);
     this.#lastStep = this.#options.lastCheckpointStep;
     const warnings: ManagerWarning[] = [];
-    if (!this.#options.readOnly && exists(this.directory)) this.#takeLock((warning) => warnings.push(warning));
-    const { state, stateText, leftovers, warnings: found } = this.#open();
-    this.#state = state;
-    this.#stateText = stateText;
-    this.#unrestored = state.latest;
-    warnings.push(...found);
+    this.#book = new DirectoryBook(this.#options, (warning) => warnings.push(warning));
+    this.#unrestored = this.#book.state.latest;
     // Whoever has just called the constructor can't have a listener yet.
     if (warnings.length > 0) {
       process.nextTick(() => {
-        for (const warning of warnings) this.#warn(warning);
+        for (const warning of warnings) this.#announcer.warn(warning);
       });
     }
-    // Without the lock they may be another manager's save under way.
-    if (leftovers !== undefined && this.#lock !== null) this.#recover(leftovers);
+    if (this.#book.leftovers !== undefined) this.#recover(this.#book.leftovers);
   }
 
   /** Full prefix of the newest checkpoint. Not checked: see {@link restoreOrInitialize}. */
   get latestCheckpoint(): string | null {
-    return this.#state.latest;
+    return this.#book.state.latest;
   }
 
   /** Full prefixes of the checkpoints that this manager keeps and may delete, oldest first. */
   get checkpoints(): readonly string[] {
-    return [...this.#state.managed.keys()];
+    return [...this.#book.state.managed.keys()];
   }
 
   /**
@@ -148,8 +130,8 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     this.#checkOpen('restoreOrInitialize');
     await this.#lane.enter();
     try {
-      if (this.#options.readOnly) this.#state = this.#open().state;
-      if (this.#state.latest !== null) return await this.#restore();
+      if (this.#options.readOnly) this.#book.reload();
+      if (this.#book.state.latest !== null) return await this.#restore();
     } finally {
       this.#lane.leave();
     }
@@ -183,8 +165,7 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
 
   async #close(): Promise<void> {
     await this.#lane.enter();
-    this.#lock?.release();
-    this.#lock = null;
+    this.#book.release();
     this.#lane.leave();
     this.#raiseBackgroundFailure();
   }
@@ -205,7 +186,7 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
 
     const ahead = this.#saves.filter(({ counted }) => counted === undefined).length;
     const number = checkpointNumber ?? this.checkpoint.saveCounter.value + ahead + 1;
-    const save = new PendingSave(normalized, interval === null ? null : step, `${this.#prefix}-${number}`);
+    const save = new PendingSave(normalized, interval === null ? null : step, `${this.#book.prefix}-${number}`);
     save.isAwaited = isAwaited && !normalized.enableAsync;
     this.#saves.push(save);
     const turn = this.#lane.enter();
@@ -219,22 +200,27 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     try {
       save.throwIfAborted();
       this.#raiseBackgroundFailure();
-      this.#prepareDirectory();
+      this.#book.prepareForWriting((warning) => this.#announcer.warn(warning));
       const counter = this.checkpoint.saveCounter;
       const before = counter.value;
       const number = save.options.checkpointNumber ?? before + 1;
-      save.path = `${this.#prefix}-${number}`;
+      save.path = `${this.#book.prefix}-${number}`;
       if (save.options.checkpointNumber === undefined) this.#warnIfUnrestored(number);
       save.counted = { before, after: counter.increment() };
       const undeletable = new Set<string>();
       const write = this.checkpoint.beginWrite(save.path, {
         ...save.options.write,
         storeSaveCounter: true,
-        createdDirectories: this.#unsynced,
-        finish: () => this.#composeState(save),
+        createdDirectories: this.#book.unsynced,
+        finish: () => {
+          // From here on nothing asks this thread any more.
+          const { request, outcome } = this.#book.composeSave(save.path);
+          save.outcome = outcome;
+          return request;
+        },
         onWarning: (warning) => {
           if (warning.kind === 'unlink' && warning.path !== undefined) undeletable.add(warning.path);
-          this.#warn(warning satisfies WriteWarning);
+          this.#announcer.warn(warning);
         },
       });
       save.follow(write);
@@ -258,29 +244,12 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     }
   }
 
-  /** The state file as it will be after this save: from now on nothing asks this thread any more. */
-  #composeState(save: PendingSave): StateRequest {
-    const saved = withSaved(this.#state, save.path, this.#now());
-    const { maxToKeep, keepCheckpointEveryNHours } = this.#options;
-    const swept = sweep(saved, { maxToKeep, keepEveryNHours: keepCheckpointEveryNHours });
-    const print = (state: ManagerState) => printCheckpointState(toStateFile(state, this.directory, this.#stateFile));
-    const stateText = print(swept.state);
-    save.outcome = { ...swept, stateText } satisfies SaveOutcome;
-    return {
-      stateFile: { path: this.#stateFile, text: print(saved), previous: this.#stateText },
-      deletePrefixes: swept.deleted,
-      stateFileAfterDeletion: stateText,
-    };
-  }
-
   #committed(save: PendingSave): void {
     const { outcome } = save;
     if (save.isCommitted || outcome === undefined) return;
     save.isCommitted = true;
-    this.#state = outcome.state;
-    this.#stateText = outcome.stateText;
+    this.#book.saved(outcome);
     this.#lastStep = save.step ?? this.#lastStep;
-    this.#unsynced = [];
     this.#unrestored = null;
     save.captured.resolve();
     save.committed.resolve(save.path);
@@ -292,11 +261,11 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     const { path, outcome } = save;
     const { bytes, tensors, seconds, capturedSeconds } = stats;
     const bytesPerSecond = seconds > 0 ? bytes / seconds : 0;
-    this.#tell('saved', { path, bytes, tensors, seconds, capturedSeconds, bytesPerSecond });
-    for (const preserved of outcome?.preserved ?? []) this.#tell('preserved', { path: preserved });
+    this.#announcer.tell('saved', { path, bytes, tensors, seconds, capturedSeconds, bytesPerSecond });
+    for (const preserved of outcome?.preserved ?? []) this.#announcer.tell('preserved', { path: preserved });
     for (const deleted of outcome?.deleted ?? []) {
       const remains = [...undeletable].some((file) => file.startsWith(`${deleted}.`));
-      if (!remains) this.#tell('deleted', { path: deleted });
+      if (!remains) this.#announcer.tell('deleted', { path: deleted });
     }
     save.finished.resolve();
   }
@@ -305,7 +274,7 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     this.#end(save);
     if (save.isCommitted) {
       const message = `${save.path} is saved, but tidying up after it failed: ${messageOf(error)}`;
-      this.#warn({ kind: 'cleanup', message, path: save.path, cause: error });
+      this.#announcer.warn({ kind: 'cleanup', message, path: save.path, cause: error });
       save.finished.resolve();
       return;
     }
@@ -324,7 +293,7 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
 
   async #restore(): Promise<string> {
     const skipped: Skipped[] = [];
-    for await (const path of restoreCandidates(this.#state, this.#prefix)) {
+    for await (const path of restoreCandidates(this.#book.state, this.#book.prefix)) {
       let status: LoadStatus;
       try {
         status = await this.checkpoint.restoreInternal(path, this.#options.read);
@@ -336,21 +305,19 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
       this.#restored(path, skipped, status);
       return path;
     }
-    for (const { path, error } of skipped) this.#tell('damaged', { path, error, restored: null });
+    for (const { path, error } of skipped) this.#announcer.tell('damaged', { path, error, restored: null });
     throw nothingRestored(skipped);
   }
 
   #restored(path: string, skipped: readonly Skipped[], status: LoadStatus): void {
-    if (skipped.length > 0) {
-      const paths = skipped.map((one) => one.path);
-      this.#state = withRestored(this.#state, path, paths);
-    }
+    const passedOver = skipped.map((one) => one.path);
+    this.#book.restored(path, passedOver);
     if (this.checkpointInterval !== null) this.#lastStep = this.#currentStep();
     this.#unrestored = null;
     for (const { path: damaged, error } of skipped) {
-      this.#tell('damaged', { path: damaged, error, restored: path });
+      this.#announcer.tell('damaged', { path: damaged, error, restored: path });
       const message = `${damaged} can't be restored: ${error.message} ${path} was restored instead.`;
-      this.#warn({ kind: 'damaged', message, path: damaged, cause: error });
+      this.#announcer.warn({ kind: 'damaged', message, path: damaged, cause: error });
     }
     const { unmatchedKeys, unmatchedObjects } = status;
     const unmatched = [
@@ -359,44 +326,14 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     ];
     if (unmatched.length > 0) {
       const message = `${path} was restored in part: ${unmatched.join(', ')}.`;
-      this.#warn({ kind: 'unmatched', message, path });
-    }
-  }
-
-  /** Makes and locks the directory, where the constructor found none. */
-  #prepareDirectory(): void {
-    if (this.#hasLocked) return;
-    this.#unsynced.push(...makeDirectoriesSync(this.directory));
-    this.#takeLock((warning) => this.#warn(warning));
-  }
-
-  #takeLock(onWarning: (warning: ManagerWarning) => void): void {
-    this.#lock = lockForManager(this.directory, (message) =>
-      onWarning({ kind: 'lock', message, path: this.directory }),
-    );
-    this.#hasLocked = true;
-  }
-
-  #open() {
-    const { maxToKeep } = this.#options;
-    try {
-      return openDirectory({
-        directory: this.directory,
-        stateFile: this.#stateFile,
-        prefix: this.#prefix,
-        maxToKeep,
-        now: this.#now(),
-      });
-    } catch (error) {
-      this.#lock?.release();
-      throw error;
+      this.#announcer.warn({ kind: 'unmatched', message, path });
     }
   }
 
   /** Clears away what killed saves have left, before anything else has its turn. */
   #recover(leftovers: Leftovers): void {
     this.#lane.enter();
-    const warn = (warning: ManagerWarning) => this.#warn(warning);
+    const warn = (warning: ManagerWarning) => this.#announcer.warn(warning);
     clearLeftovers(leftovers, warn)
       .catch((error) => {
         const message = `What a killed save has left in ${this.directory} could not be cleared away: ${messageOf(error)}`;
@@ -409,12 +346,12 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     const latest = this.#unrestored;
     if (latest === null) return;
     this.#unrestored = null;
-    const newest = numberOf(basename(latest), basename(this.#prefix));
+    const newest = numberOf(basename(latest), basename(this.#book.prefix));
     if (newest === null || number > newest) return;
     const message =
       `${latest} was not restored, so numbering starts again at ${number}: what is older by date will be deleted, ` +
       'or saved over. Call restoreOrInitialize() first to go on from it.';
-    this.#warn({ kind: 'unrestored', message, path: latest });
+    this.#announcer.warn({ kind: 'unrestored', message, path: latest });
   }
 
   #currentStep(): number {
@@ -423,15 +360,6 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
       throw invalidArgument(`CheckpointManager: the stepCounter's value must be an integer, not ${String(step)}.`);
     }
     return step as number;
-  }
-
-  /** Seconds. */
-  #now(): number {
-    const milliseconds = this.#options.clock();
-    if (!Number.isFinite(milliseconds)) {
-      throw invalidArgument(`CheckpointManager: the clock must return milliseconds, not ${milliseconds}.`);
-    }
-    return milliseconds / 1000;
   }
 
   #checkOpen(what: string): void {
@@ -446,30 +374,6 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     const failure = this.#backgroundFailure;
     this.#backgroundFailure = undefined;
     if (failure !== undefined && !failure.save.isAwaited) throw failure.error;
-  }
-
-  #warn(warning: ManagerWarning): void {
-    if (this.listenerCount('warning') > 0) this.#tell('warning', warning);
-    else process.emitWarning(warning.message, { type: 'CheckpointWarning', code: warning.kind });
-  }
-
-  /** Emits an event. A listener that throws is no part of the save: what it throws is uncaught, as from a timer. */
-  #tell<Name extends keyof ManagerEvents>(name: Name, event: ManagerEvents[Name][0]): void {
-    try {
-      (this as EventEmitter).emit(name, event);
-    } catch (error) {
-      process.nextTick(() => {
-        throw error;
-      });
-    }
-  }
-}
-
-function exists(directory: string): boolean {
-  try {
-    return readDirectorySync(directory) !== null;
-  } catch {
-    return false;
   }
 }
 

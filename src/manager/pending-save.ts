@@ -1,8 +1,8 @@
 import { deferred } from '../checkpoint/steps.ts';
 import type { WriteHandle } from '../checkpoint/write-handle.ts';
 import { CheckpointError } from '../errors.ts';
+import type { SaveOutcome } from './book.ts';
 import type { NormalizedSaveOptions } from './options.ts';
-import type { ManagerState } from './state.ts';
 
 /** A save under way. */
 export interface SaveHandle {
@@ -14,15 +14,6 @@ export interface SaveHandle {
   readonly committed: Promise<string>;
   /** Gives the save up unless its index is in place already: the promises then reject with ABORTED. */
   abort(): void;
-}
-
-/** What a save will have changed once it is committed. */
-export interface SaveOutcome {
-  readonly state: ManagerState;
-  /** The state file's text at the end. */
-  readonly stateText: string;
-  readonly deleted: readonly string[];
-  readonly preserved: readonly string[];
 }
 
 /** One call of save() or begin(), from its decision to save to its end. Owned by the manager. */
