@@ -63,7 +63,10 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   // V8 counts its length as external memory by itself.
   if (status == napi_ok) return Napi::Value(env, result);
   Allocations::Release(data);
-  // A runtime without external buffers (V8's memory cage): unaligned memory of V8's own, which is staged when saved.
+  // Beyond Node 20's 4 GiB for an external buffer, or in a runtime that has none (V8's memory cage): unaligned memory of
+  // V8's own, which is staged when saved.
+  napi_value refused;
+  napi_get_and_clear_last_exception(env, &refused);
   return Napi::ArrayBuffer::New(env, size);
 }
 

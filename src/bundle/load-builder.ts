@@ -1,4 +1,5 @@
 import { type LoadProgram, NO_BUFFER } from '../native/contract.ts';
+import type { MemoryRange } from '../tensor/memory.ts';
 
 /** Bytes of staging memory a read uses where the caller doesn't say. */
 export const DEFAULT_STAGING_BYTES = 256 * 2 ** 20;
@@ -35,7 +36,7 @@ export class LoadBuilder {
   }
 
   /** Adds bytes of the tensor last started, in the order of its bytes. `into` null: they are only summed. */
-  extent(path: string, fileOffset: number, bytes: number, into: Uint8Array | null, targetOffset = 0): void {
+  extent(path: string, fileOffset: number, bytes: number, into: MemoryRange | null, targetOffset = 0): void {
     this.#file.push(number(this.#pathNumbers, this.#paths, path));
     this.#fileOffset.push(fileOffset);
     this.#bytes.push(bytes);

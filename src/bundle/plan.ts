@@ -1,6 +1,7 @@
 import { CheckpointError, invalidArgument } from '../errors.ts';
 import { ExtentKind } from '../native/contract.ts';
 import { isDType } from '../tensor/dtypes.ts';
+import type { MemoryRange } from '../tensor/memory.ts';
 import { checkShape, describeShape, sameShape } from '../tensor/shape.ts';
 import { maskCrc } from './crc.ts';
 import { buildIndexTemplate, fixedByteLength, type IndexTemplate, sortedByBytes } from './index-template.ts';
@@ -201,7 +202,7 @@ function fillPlan(template: CachedTemplate, entries: readonly BundleEntry[], pre
   };
   const buffers: ArrayBufferLike[] = [];
   const bufferNumbers = new Map<ArrayBufferLike, number>();
-  const numberOf = ({ buffer, byteLength }: Uint8Array): number => {
+  const numberOf = ({ buffer, byteLength }: MemoryRange): number => {
     // Memory of a tensor's own is not looked up: at 100,000 tensors that would cost more than all the rest.
     if (buffer.byteLength === byteLength) return buffers.push(buffer) - 1;
     let number = bufferNumbers.get(buffer);

@@ -1,8 +1,8 @@
-import { constants } from 'node:buffer';
 import { CheckpointError, invalidArgument, isCheckpointError } from '../errors.ts';
 import { LoadFailure, readFile, runLoad, stat } from '../native/engine.ts';
-import { elementSize } from '../tensor/dtypes.ts';
+import { elementSize, viewLanes } from '../tensor/dtypes.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
+import { MAX_VIEW_LENGTH, type MemoryRange } from '../tensor/memory.ts';
 import { describeShape } from '../tensor/shape.ts';
 import { type Box, commonRuns, requestedBox, volume, wholeBox } from './boxes.ts';
 import { dataLoss, inContext } from './damage.ts';
@@ -24,7 +24,7 @@ interface Region {
   readonly entry: StoredEntry;
   readonly target: Box;
   readonly parts: readonly StoredPart[];
-  readonly into: Uint8Array;
+  readonly into: MemoryRange;
   readonly verify: Verify;
 }
 
@@ -151,11 +151,11 @@ class BundleReader implements Bundle {
         });
       }
       const bytes = volume(box) * elementSize(dtype);
-      if (bytes > constants.MAX_LENGTH) {
+      if (volume(box) * viewLanes(dtype) > MAX_VIEW_LENGTH) {
         throw new CheckpointError(
           'OUT_OF_RANGE',
-          `'${key}' (${dtype} ${describeShape(shape)}): ${bytes} bytes don't fit into one ArrayBuffer (at most ` +
-            `${constants.MAX_LENGTH}). Read it by slices.`,
+          `'${key}' (${dtype} ${describeShape(shape)}): ${bytes} bytes don't fit into one typed array (at most ` +
+            `${MAX_VIEW_LENGTH} elements here). Read it by slices.`,
           { key },
         );
       }
@@ -168,7 +168,7 @@ class BundleReader implements Bundle {
     const regions = wanted.map(([key, entry, box]) => {
       const tensor = HostTensor.allocate({ dtype: entry.dtype, shape: box.length });
       tensors.set(key, tensor);
-      return this.#region(key, entry, box, tensor.bytes, options.verify);
+      return this.#region(key, entry, box, tensor.memory, options.verify);
     });
     await this.#load(regions, options);
     return tensors;
@@ -209,7 +209,7 @@ class BundleReader implements Bundle {
     return tensors;
   }
 
-  #region(key: string, entry: StoredEntry, target: Box, into: Uint8Array, verify: Verify): Region {
+  #region(key: string, entry: StoredEntry, target: Box, into: MemoryRange, verify: Verify): Region {
     return { key, entry, target, parts: storedParts(this.#index, key, entry, target), into, verify };
   }
 

@@ -1,6 +1,7 @@
 /** Turns "this box of this tensor, into that memory" into extents of a load program. */
 
 import { elementSize } from '../tensor/dtypes.ts';
+import { type MemoryRange, viewBytes } from '../tensor/memory.ts';
 import { type Box, commonRuns, volume } from './boxes.ts';
 import type { LoadBuilder } from './load-builder.ts';
 import type { StoredPart } from './stored-parts.ts';
@@ -28,7 +29,7 @@ export function addPart(
   path: string,
   part: StoredPart,
   target: Box,
-  into: Uint8Array,
+  into: MemoryRange,
   verify: Verify,
 ): void {
   const { entry } = part;
@@ -52,7 +53,7 @@ export function addPart(
 export async function readInPieces(
   part: StoredPart,
   target: Box,
-  into: Uint8Array,
+  into: MemoryRange,
   load: (fileOffset: number, piece: Uint8Array) => Promise<void>,
 ): Promise<void> {
   const { entry } = part;
@@ -64,7 +65,7 @@ export async function readInPieces(
     await load(entry.offset + piece.start, scratch);
     for (let i = 0; i < piece.from.length; i++) {
       const at = piece.from[i]! - piece.start;
-      into.set(scratch.subarray(at, at + runBytes), piece.to[i]!);
+      viewBytes(into, piece.to[i]!, runBytes).set(scratch.subarray(at, at + runBytes));
     }
   }
 }

@@ -1,6 +1,7 @@
 import type { Progress, SaveExtents } from '../native/contract.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
+import type { MemoryRange } from '../tensor/memory.ts';
 import type { TensorSource } from '../tensor/source.ts';
 
 /** A tensor to be saved, and its key. */
@@ -73,7 +74,7 @@ export interface BundleReadOptions {
 /** Read a fixed-width tensor into memory of exactly its size. */
 export interface BundleReadRequest {
   readonly key: string;
-  readonly into: Uint8Array;
+  readonly into: MemoryRange;
 }
 
 /** An open checkpoint: its index is in memory, whole and checked; the data files are read on demand. */

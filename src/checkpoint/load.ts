@@ -6,6 +6,7 @@ import {
   isCheckpointError,
 } from '../errors.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
+import { allocateMemory, copyMemory } from '../tensor/memory.ts';
 import { describeShape, sameShape } from '../tensor/shape.ts';
 import type { NormalizedReadOptions } from './options.ts';
 import type { Match, RestoreSession } from './restore-session.ts';
@@ -131,9 +132,9 @@ async function readBatch(batch: Match[], bundle: Bundle, options: NormalizedRead
     if (destination.kind === 'memory') {
       const { bytes } = destination;
       if (options.atomic === true) {
-        const copy = HostTensor.allocate({ dtype: 'uint8', shape: [bytes.byteLength] }).bytes;
+        const copy = { buffer: allocateMemory(bytes.byteLength), byteOffset: 0, byteLength: bytes.byteLength };
         requests.push({ key: match.key, into: copy });
-        loaded[i] = { match, give: () => bytes.set(copy) };
+        loaded[i] = { match, give: () => copyMemory(bytes, copy) };
       } else {
         requests.push({ key: match.key, into: bytes });
         loaded[i] = { match, give: () => {} };
@@ -143,7 +144,7 @@ async function readBatch(batch: Match[], bundle: Bundle, options: NormalizedRead
       loaded[i] = { match, give: () => destination.assign(tensor) };
     } else {
       const tensor = HostTensor.allocate({ dtype: entry.dtype, shape: entry.shape });
-      requests.push({ key: match.key, into: tensor.bytes });
+      requests.push({ key: match.key, into: tensor.memory });
       loaded[i] = { match, give: () => destination.assign(tensor) };
     }
   }

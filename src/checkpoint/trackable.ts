@@ -1,5 +1,6 @@
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
+import type { MemoryRange } from '../tensor/memory.ts';
 import type { TensorSource } from '../tensor/source.ts';
 
 /**
@@ -68,7 +69,7 @@ export interface Snapshot {
 /** Where a restored value goes. */
 export type Destination =
   /** Filled in place: the caller's views stay valid. */
-  | { readonly kind: 'memory'; readonly bytes: Uint8Array }
+  | { readonly kind: 'memory'; readonly bytes: MemoryRange }
   /** Read into new memory, verified, then handed over. */
   | { readonly kind: 'replace'; assign(value: HostTensor): void | Promise<void> };
 

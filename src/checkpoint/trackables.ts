@@ -119,7 +119,7 @@ function tensorValue(tensor: HostTensor, assign: (value: HostTensor) => void): T
     dtype,
     shape,
     capture: () => ({ source: hostTensorSource(tensor) }),
-    destination: { kind: 'memory', bytes: tensor.bytes },
+    destination: { kind: 'memory', bytes: tensor.memory },
   };
 }
 

@@ -1,6 +1,6 @@
 import { CheckpointError, invalidArgument } from '../errors.ts';
 import { type DType, elementSize, isDType, viewLanes, viewOf } from './dtypes.ts';
-import { allocateMemory } from './memory.ts';
+import { allocateMemory, copyMemory, MAX_VIEW_LENGTH, type MemoryRange } from './memory.ts';
 import { checkShape, describeShape, elementCount, sameShape } from './shape.ts';
 import type { TensorSource } from './source.ts';
 
@@ -71,7 +71,7 @@ export class HostTensor<D extends DType = DType> {
    * `Uint8Array[]`.
    */
   readonly data: TensorDataByDType[D];
-  readonly #bytes: Uint8Array | null;
+  readonly #memory: MemoryRange | null;
 
   /**
    * @throws CheckpointError INVALID_ARGUMENT: an unknown dtype or shape, a wrong kind or length of data, misaligned or
@@ -89,12 +89,12 @@ export class HostTensor<D extends DType = DType> {
     this.dtype = dtype;
     this.shape = checkShape(init.shape, elementSize(dtype));
     if (dtype === 'string') {
-      this.#bytes = null;
+      this.#memory = null;
       this.data = stringData(init.data, elementCount(this.shape)) as TensorDataByDType[D];
     } else {
-      const bytes = rawBytes(dtype, this.shape, init.data);
-      this.#bytes = bytes;
-      this.data = typedView(dtype, bytes, init.data) as TensorDataByDType[D];
+      const memory = checkedMemory(dtype, this.shape, init.data);
+      this.#memory = memory;
+      this.data = typedView(dtype, memory, init.data) as TensorDataByDType[D];
     }
     Object.defineProperty(this, brand, { value: true });
   }
@@ -116,15 +116,30 @@ export class HostTensor<D extends DType = DType> {
     return new HostTensor<D>({ dtype: init.dtype, shape, data: allocateMemory(count * elementSize(init.dtype)) });
   }
 
-  /** The tensor's memory. A string tensor has no contiguous memory: INVALID_ARGUMENT; use {@link data}. */
+  /**
+   * The tensor's memory. A string tensor has no contiguous memory: INVALID_ARGUMENT; use {@link data}. Above 4 GiB on
+   * Node 20, where no Uint8Array is that long: OUT_OF_RANGE; {@link data} and {@link memory} are there all the same.
+   */
   get bytes(): Uint8Array {
-    if (this.#bytes === null) throw invalidArgument('A string tensor has no `bytes`; its elements are in `data`.');
-    return this.#bytes;
+    const { buffer, byteOffset, byteLength } = this.memory;
+    if (byteLength > MAX_VIEW_LENGTH) {
+      throw new CheckpointError(
+        'OUT_OF_RANGE',
+        `A tensor of ${byteLength} bytes can't be seen as one Uint8Array here (at most ${MAX_VIEW_LENGTH}); use data.`,
+      );
+    }
+    return new Uint8Array(buffer, byteOffset, byteLength);
+  }
+
+  /** Where the tensor's bytes lie, of any length. A string tensor has no contiguous memory: INVALID_ARGUMENT. */
+  get memory(): MemoryRange {
+    if (this.#memory === null) throw invalidArgument('A string tensor has no `bytes`; its elements are in `data`.');
+    return this.#memory;
   }
 
   /** Bytes of the elements; for strings, the sum of the elements' lengths. */
   get byteLength(): number {
-    if (this.#bytes !== null) return this.#bytes.byteLength;
+    if (this.#memory !== null) return this.#memory.byteLength;
     return (this.data as Uint8Array[]).reduce((sum, element) => sum + element.byteLength, 0);
   }
 
@@ -144,13 +159,13 @@ export class HostTensor<D extends DType = DType> {
         `Can't assign a tensor of shape ${describeShape(source.shape)} to one of shape ${describeShape(this.shape)}.`,
       );
     }
-    if (this.#bytes === null) {
+    if (this.#memory === null) {
       const target = this.data as Uint8Array[];
       (source.data as Uint8Array[]).forEach((element, i) => {
         target[i] = element.slice();
       });
     } else {
-      this.#bytes.set(source.bytes);
+      copyMemory(this.#memory, source.memory);
     }
     return this;
   }
@@ -177,13 +192,13 @@ export function toHostTensor(value: unknown): HostTensor {
 /** Where a save finds the tensor's bytes. */
 export function hostTensorSource(tensor: HostTensor): TensorSource {
   if (tensor.dtype === 'string') return { kind: 'strings', elements: tensor.data as Uint8Array[] };
-  return { kind: 'memory', bytes: tensor.bytes };
+  return { kind: 'memory', bytes: tensor.memory };
 }
 
-function rawBytes(dtype: DType, shape: readonly number[], data: unknown): Uint8Array {
+function checkedMemory(dtype: DType, shape: readonly number[], data: unknown): MemoryRange {
   const expected = elementCount(shape) * elementSize(dtype);
   const what = `${dtype} of shape ${describeShape(shape)}`;
-  let bytes: Uint8Array;
+  let memory: MemoryRange;
   if (ArrayBuffer.isView(data)) {
     const View = viewOf(dtype)!;
     // Compared by name: an array of another realm (a vm context, a test runner's) is as good.
@@ -192,33 +207,33 @@ function rawBytes(dtype: DType, shape: readonly number[], data: unknown): Uint8A
     if (given !== View.name && !isRaw) {
       throw invalidArgument(`The data of ${what} must be a ${View.name} or raw bytes, given a ${given}.`);
     }
-    bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    memory = { buffer: data.buffer, byteOffset: data.byteOffset, byteLength: data.byteLength };
   } else if (isArrayBuffer(data)) {
-    bytes = new Uint8Array(data);
+    memory = { buffer: data, byteOffset: 0, byteLength: data.byteLength };
   } else {
     throw invalidArgument(`The data of ${what} must be a typed array, a Buffer or an ArrayBuffer.`);
   }
-  const buffer = bytes.buffer as { resizable?: boolean; growable?: boolean };
+  const buffer = memory.buffer as { resizable?: boolean; growable?: boolean };
   if (buffer.resizable === true || buffer.growable === true) {
     throw invalidArgument(`The data of ${what} lies in a resizable buffer, which can't be saved. Copy it first.`);
   }
-  if (bytes.byteLength !== expected) {
-    throw invalidArgument(`The data of ${what} must have ${expected} bytes, given ${bytes.byteLength}.`);
+  if (memory.byteLength !== expected) {
+    throw invalidArgument(`The data of ${what} must have ${expected} bytes, given ${memory.byteLength}.`);
   }
-  return bytes;
+  return memory;
 }
 
-function typedView(dtype: DType, bytes: Uint8Array, given: unknown): NumericData {
+function typedView(dtype: DType, memory: MemoryRange, given: unknown): NumericData {
   const View = viewOf(dtype)!;
   if (given instanceof View && given.constructor === View) return given;
   const entryBytes = elementSize(dtype) / viewLanes(dtype);
-  if (bytes.byteOffset % entryBytes !== 0) {
+  if (memory.byteOffset % entryBytes !== 0) {
     throw invalidArgument(
       `The data of a ${dtype} tensor must be aligned to ${entryBytes} bytes, given memory at offset ` +
-        `${bytes.byteOffset} of its buffer. Copy it, for example with Uint8Array.prototype.slice.`,
+        `${memory.byteOffset} of its buffer. Copy it, for example with Uint8Array.prototype.slice.`,
     );
   }
-  return new View(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength / entryBytes);
+  return new View(memory.buffer as ArrayBuffer, memory.byteOffset, memory.byteLength / entryBytes);
 }
 
 function stringData(data: unknown, count: number): Uint8Array[] {

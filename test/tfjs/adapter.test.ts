@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { isCheckpointError } from '../../src/errors.ts';
+import type { TensorSource } from '../../src/tensor/source.ts';
 import { tfjs } from '../../src/tfjs/index.ts';
 import { restore, save } from './memory.ts';
 import { caught, network, train } from './network.ts';
@@ -48,7 +49,7 @@ describe('memory', () => {
     expect(read.source).toBeInstanceOf(Promise);
     expect(tf.memory().numTensors).toBe(before + 1);
     tf.tidy(() => variable.assign(tf.tensor1d([3, 4])));
-    const source = (await read.source) as { bytes: Uint8Array };
+    const source = (await read.source) as Extract<TensorSource, { kind: 'memory' }>;
     expect(new Float32Array(source.bytes.buffer, source.bytes.byteOffset, 2)).toEqual(Float32Array.of(1, 2));
     read.release!();
     const unread = elsewhere.adapt(variable)!.values!()[0]!.capture();

@@ -33,7 +33,12 @@ export async function save(objects: Record<string, unknown>, adapter: Adapter): 
   const values = new Map();
   for (const { key, dtype, shape, snapshot } of captured) {
     const source = await snapshot.source;
-    if (source.kind === 'memory') values.set(key, { dtype, shape, bytes: source.bytes.slice() });
+    if (source.kind === 'memory')
+      values.set(key, {
+        dtype,
+        shape,
+        bytes: new Uint8Array(source.bytes.buffer, source.bytes.byteOffset, source.bytes.byteLength).slice(),
+      });
     else if (source.kind === 'strings') values.set(key, { dtype, shape, bytes: source.elements.map((e) => e.slice()) });
   }
   for (const { snapshot } of captured) snapshot.release?.();

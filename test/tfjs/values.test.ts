@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { TensorSource } from '../../src/tensor/source.ts';
 import { tfjs } from '../../src/tfjs/index.ts';
 import { restore, save } from './memory.ts';
 import { network, train, weightsOf } from './network.ts';
@@ -39,7 +40,7 @@ describe('values', () => {
     const variable = tf.variable(tf.tensor1d([1, 2, 3]));
     const snapshot = adapter.adapt(variable)!.values!()[0]!.capture();
     expect(snapshot.source).not.toBeInstanceOf(Promise);
-    const { bytes } = snapshot.source as { bytes: Uint8Array };
+    const { bytes } = snapshot.source as Extract<TensorSource, { kind: 'memory' }>;
     expect(bytes.buffer).toBe(variable.dataSync().buffer);
     variable.dispose();
   });
@@ -50,7 +51,10 @@ describe('values', () => {
     for (const memory of [shared, resizable]) {
       memory.set([1, 2]);
       const variable = tf.variable(tf.tensor1d(memory));
-      const { bytes } = (await adapter.adapt(variable)!.values!()[0]!.capture().source) as { bytes: Uint8Array };
+      const { bytes } = (await adapter.adapt(variable)!.values!()[0]!.capture().source) as Extract<
+        TensorSource,
+        { kind: 'memory' }
+      >;
       expect(bytes.buffer).toBeInstanceOf(ArrayBuffer);
       expect((bytes.buffer as ArrayBuffer & { resizable: boolean }).resizable).toBe(false);
       expect(new Float32Array(bytes.buffer)).toEqual(Float32Array.of(1, 2));
