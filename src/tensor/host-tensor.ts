@@ -71,7 +71,6 @@ export class HostTensor<D extends DType = DType> {
    * `Uint8Array[]`.
    */
   readonly data: TensorDataByDType[D];
-  readonly #memory: MemoryRange | null;
 
   /**
    * @throws CheckpointError INVALID_ARGUMENT: an unknown dtype or shape, a wrong kind or length of data, misaligned or
@@ -89,11 +88,9 @@ export class HostTensor<D extends DType = DType> {
     this.dtype = dtype;
     this.shape = checkShape(init.shape, elementSize(dtype));
     if (dtype === 'string') {
-      this.#memory = null;
       this.data = stringData(init.data, elementCount(this.shape)) as TensorDataByDType[D];
     } else {
       const memory = checkedMemory(dtype, this.shape, init.data);
-      this.#memory = memory;
       this.data = typedView(dtype, memory, init.data) as TensorDataByDType[D];
     }
     Object.defineProperty(this, brand, { value: true });
@@ -133,13 +130,13 @@ export class HostTensor<D extends DType = DType> {
 
   /** Where the tensor's bytes lie, of any length. A string tensor has no contiguous memory: INVALID_ARGUMENT. */
   get memory(): MemoryRange {
-    if (this.#memory === null) throw invalidArgument('A string tensor has no `bytes`; its elements are in `data`.');
-    return this.#memory;
+    if (this.dtype === 'string') throw invalidArgument('A string tensor has no `bytes`; its elements are in `data`.');
+    return this.data as NumericData;
   }
 
   /** Bytes of the elements; for strings, the sum of the elements' lengths. */
   get byteLength(): number {
-    if (this.#memory !== null) return this.#memory.byteLength;
+    if (this.dtype !== 'string') return this.memory.byteLength;
     return (this.data as Uint8Array[]).reduce((sum, element) => sum + element.byteLength, 0);
   }
 
@@ -159,13 +156,13 @@ export class HostTensor<D extends DType = DType> {
         `Can't assign a tensor of shape ${describeShape(source.shape)} to one of shape ${describeShape(this.shape)}.`,
       );
     }
-    if (this.#memory === null) {
+    if (this.dtype === 'string') {
       const target = this.data as Uint8Array[];
       (source.data as Uint8Array[]).forEach((element, i) => {
         target[i] = element.slice();
       });
     } else {
-      copyMemory(this.#memory, source.memory);
+      copyMemory(this.memory, source.memory);
     }
     return this;
   }
