@@ -15,3 +15,4 @@ export {
 export { CheckpointManager } from './manager.ts';
 export type { CheckpointManagerOptions, SaveOptions } from './options.ts';
 export type { SaveHandle } from './pending-save.ts';
+export { type SaveOnSignalOptions, type SignalSaver, saveOnSignal } from './save-on-signal.ts';

@@ -94,6 +94,11 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     return [...this.#book.state.managed.keys()];
   }
 
+  /** Whether a save is under way or waits for its turn. */
+  get isSaving(): boolean {
+    return this.#saves.length > 0;
+  }
+
   /**
    * Saves, then deletes what is too much. With `enableAsync` it resolves once the values are captured.
    *
