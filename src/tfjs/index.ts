@@ -1,3 +1,7 @@
 /** `tensor-checkpoint/tfjs`: checkpoints of TensorFlow.js. */
 export { tfjs } from './adapter.ts';
+export { type BackupAndRestoreOptions, backupAndRestore } from './callbacks/backup-and-restore.ts';
+export type { Closable, TensorFlowJsLayers } from './callbacks/callback.ts';
+export { type ModelCheckpointOptions, modelCheckpoint } from './callbacks/model-checkpoint.ts';
+export type { MonitorMode } from './callbacks/monitor.ts';
 export type { TensorFlowJs } from './types.ts';
