@@ -4,4 +4,11 @@ export { type BackupAndRestoreOptions, backupAndRestore } from './callbacks/back
 export type { Closable, TensorFlowJsLayers } from './callbacks/callback.ts';
 export { type ModelCheckpointOptions, modelCheckpoint } from './callbacks/model-checkpoint.ts';
 export type { MonitorMode } from './callbacks/monitor.ts';
+export {
+  type DatasetLike,
+  type Resumable,
+  type ResumableOptions,
+  type ResumableSource,
+  resumable,
+} from './resumable.ts';
 export type { TensorFlowJs } from './types.ts';
