@@ -53,7 +53,8 @@ const NAMES: ReadonlySet<string> = new Set<keyof SaveOnSignalOptions>(['signals'
  * When a signal comes while a save is under way, that one is finished; else one is made at the next step boundary,
  * whatever the manager's `checkpointInterval`. Then the process ends, by the same signal. A signal that comes again
  * changes nothing: `npm run` passes on what the terminal has sent already. What isn't durable at the deadline is lost,
- * and nothing else is: the checkpoint before it stays whole.
+ * and nothing else is: the checkpoint before it stays whole. For the main thread: Node tells
+ * workers of no signals.
  *
  * @throws CheckpointError INVALID_ARGUMENT
  * @example

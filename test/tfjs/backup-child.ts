@@ -1,12 +1,12 @@
 /**
  * A training process of callbacks-backup.test.ts: directory (or '' for no backup), kind, saveFreq, and as JSON when and
- * how to die. Prints, if it gets so far, what fit() returned, a digest of the weights, and how many batches were trained.
+ * how to die, and 'async' for saves in the background. Prints, if it gets so far, what fit() returned, a digest of the weights, and how many batches were trained.
  */
 import * as tf from '@tensorflow/tfjs';
 import { backupAndRestore } from '../../src/tfjs/index.ts';
 import { createModel, digest, type Kind, train } from './fitting.ts';
 
-const [directory, kind, saveFreq, death] = process.argv.slice(2) as [string, Kind, string, string];
+const [directory, kind, saveFreq, death, mode] = process.argv.slice(2) as [string, Kind, string, string, string];
 const dies = JSON.parse(death) as { epoch: number; batch: number; signal: NodeJS.Signals } | null;
 
 await tf.setBackend('cpu');
@@ -40,7 +40,7 @@ const backup = () =>
     directory,
     saveFreq: saveFreq === 'epoch' ? 'epoch' : Number(saveFreq),
     signals: ['SIGTERM'],
-    write: { enableAsync: false },
+    write: { enableAsync: mode === 'async' },
   });
 const { history, epoch } = await train(model, kind, [...(directory === '' ? [] : [backup()]), new Death()]);
 console.log(JSON.stringify({ history, epoch, weights: digest(model), trained }));

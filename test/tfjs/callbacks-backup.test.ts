@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -22,9 +22,9 @@ interface Result {
 
 type Death = { epoch: number; batch: number; signal: NodeJS.Signals } | null;
 
-async function run(where: string, kind: Kind, saveFreq: string | number, death: Death) {
+async function run(where: string, kind: Kind, saveFreq: string | number, death: Death, mode = 'sync') {
   const script = await compileChild(new URL('./backup-child.ts', import.meta.url));
-  const child = startChild(script, [where, kind, String(saveFreq), JSON.stringify(death)]);
+  const child = startChild(script, [where, kind, String(saveFreq), JSON.stringify(death), mode]);
   const [output, [code, signal]] = await Promise.all([text(child.stdout!), once(child, 'exit')]);
   const line = output.split('\n').find((one) => one.startsWith('{'));
   return { code, signal, result: line === undefined ? undefined : (JSON.parse(line) as Result) };
@@ -63,6 +63,16 @@ describe('a training that died, called again in a new process, is one that never
     expect(result).toEqual({ ...straight.get(kind), trained });
     // Success deletes the backup.
     expect(readdirSync(where)).toEqual([]);
+  });
+
+  it('saves in the background, of which the last may be lost', async () => {
+    const where = directory();
+    for (const death of [at(1, 3), at(3, 1)]) {
+      expect((await run(where, 'fit', 1, death, 'async')).signal).toBe('SIGKILL');
+    }
+    const { result } = await run(where, 'fit', 1, null, 'async');
+    expect({ ...result, trained: 0 }).toEqual({ ...straight.get('fit'), trained: 0 });
+    expect(result!.trained).toBeLessThan(TOTAL - 8);
   });
 
   it('SIGTERM saves after the batch that is being trained, and ends the process', async () => {
@@ -116,6 +126,46 @@ describe('backupAndRestore', () => {
     await train(model, 'fit', [backupAndRestore(tf, { directory: where, saveFreq: 2, objects: { seen } })]);
     expect(seen.value).toBe(17);
     expect(digest(model)).toBe(straight.get('fit')!.weights);
+  });
+
+  it('makes up for batches of models with several inputs and outputs', async () => {
+    const create = () => {
+      const inputs = [tf.input({ shape: [2] }), tf.input({ shape: [2] })];
+      const dense = (units: number, seed: number) =>
+        tf.layers.dense({ units, name: `out${seed}`, kernelInitializer: tf.initializers.glorotUniform({ seed }) });
+      const joined = tf.layers.concatenate().apply(inputs) as tf.SymbolicTensor;
+      const outputs = [1, 2].map((seed) => dense(seed, seed).apply(joined) as tf.SymbolicTensor);
+      const model = tf.model({ inputs, outputs });
+      model.compile({ optimizer: 'rmsprop', loss: ['meanSquaredError', 'meanAbsoluteError'], metrics: ['mse'] });
+      return model;
+    };
+    const trainBoth = async (model: tf.LayersModel, callbacks: tf.Callback[]) => {
+      const random = (shape: number[], seed: number) => tf.randomUniform(shape, 0, 1, 'float32', seed);
+      const batches = tf.data.generator(function* () {
+        for (let i = 1; i <= 4; i++) {
+          const xs = Object.fromEntries(model.inputNames.map((name, k) => [name, random([3, 2], 10 * i + k)]));
+          const ys = Object.fromEntries(model.outputNames.map((name, k) => [name, random([3, k + 1], 20 * i + k)]));
+          yield { xs, ys };
+        }
+      } as never);
+      const { history } = await model.fitDataset(batches as never, { epochs: 3, verbose: 0, callbacks });
+      const weights = model.getWeights().map((weight) => Array.from(weight.dataSync()));
+      return { history, weights };
+    };
+    const expected = await trainBoth(create(), []);
+    expect(Object.keys(expected.history)).toHaveLength(5);
+    const options = { directory: directory(), saveFreq: 1 };
+    const backup = backupAndRestore(tf, options);
+    await expect(trainBoth(create(), [backup, new Failing()])).rejects.toThrow('on purpose');
+    await backup.close();
+    expect(await trainBoth(create(), [backupAndRestore(tf, options)])).toEqual(expected);
+  });
+
+  it('raises what saving throws', async () => {
+    const file = `${directory()}/file`;
+    writeFileSync(file, '');
+    const backup = backupAndRestore(tf, { directory: file });
+    await expect(train(createModel(), 'fit', [backup])).rejects.toMatchObject({ path: file });
   });
 
   it('trains nothing, and deletes nothing before that, once all epochs are done', async () => {

@@ -1,3 +1,4 @@
+import { truncateSync, writeFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Checkpoint, Counter } from '../../src/checkpoint/index.ts';
@@ -133,6 +134,30 @@ describe('modelCheckpoint', () => {
     expect(await listed(where)).toEqual(['ckpt-1', 'ckpt-2', 'ckpt-3']);
     expect((await recordOf(`${where}/ckpt-3`)).best).toBe(2);
     expect(await listed(`${where}/best`)).toEqual(['ckpt-3']);
+  });
+
+  it('goes on from the last number where the last checkpoint is damaged, and says so', async () => {
+    const where = directory();
+    const options = { directory: where, monitor: 'score', maxToKeep: null };
+    await train(createModel(), 'fit', [new Scripted('score', [2, 3]), modelCheckpoint(tf, options)], 2);
+    truncateSync(`${where}/ckpt-2.index`, 10);
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    try {
+      await train(createModel(), 'fit', [new Scripted('score', [4]), modelCheckpoint(tf, options)], 1);
+      expect(warned.mock.calls.map(([message]) => String(message))).toEqual([expect.stringContaining('ckpt-2')]);
+    } finally {
+      warned.mockRestore();
+    }
+    expect(await listed(where)).toEqual(['ckpt-1', 'ckpt-2', 'ckpt-3']);
+    expect(await recordOf(`${where}/ckpt-3`)).toMatchObject({ best: 2, logs: { score: 4 } });
+    expect(await listed(`${where}/best`)).toEqual(['ckpt-1']);
+  });
+
+  it('raises what saving throws', async () => {
+    const file = `${directory()}/file`;
+    writeFileSync(file, '');
+    const callback = modelCheckpoint(tf, { directory: file });
+    await expect(train(createModel(), 'fit', [callback])).rejects.toMatchObject({ path: file });
   });
 
   it('saves every so many batches, counted across epochs, by the logs of the batch', async () => {

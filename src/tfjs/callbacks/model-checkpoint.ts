@@ -14,7 +14,7 @@ import { type Logs, resolveLogs } from './logs.ts';
 import { Monitor, type MonitorMode } from './monitor.ts';
 import { OptionCheck } from './options.ts';
 import { isReplaying } from './replay.ts';
-import { latestRecord, TrainingRecord } from './training-record.ts';
+import { predecessorIn, TrainingRecord } from './training-record.ts';
 
 /** Options of {@link modelCheckpoint}: those of Keras's ModelCheckpoint, where they have one. */
 export interface ModelCheckpointOptions {
@@ -216,11 +216,12 @@ class ModelCheckpoint implements FitListener {
 
   /** Goes on with the numbers and the best value of a training before this one. */
   async #goOn({ all, best, monitor, record }: Session): Promise<void> {
-    for (const manager of [all, best]) {
-      const found = await latestRecord(manager.directory);
-      if (found === null) continue;
-      manager.checkpoint.saveCounter.value = Math.max(manager.checkpoint.saveCounter.value, found.saves);
-      const { monitor: name, best: value } = found.record;
+    for (const { directory } of [all, best]) {
+      const predecessor = await predecessorIn(directory);
+      if (predecessor === null) continue;
+      const { saveCounter } = all.checkpoint;
+      saveCounter.value = Math.max(saveCounter.value, predecessor.number);
+      const { monitor: name, best: value } = predecessor.record ?? record;
       if (name === monitor.name && value !== null) monitor.improve(value);
     }
     record.monitor = monitor.name;

@@ -1,6 +1,6 @@
 import type { Serializable } from '../../checkpoint/index.ts';
 import { isCheckpointError } from '../../errors.ts';
-import { latestCheckpoint, loadCheckpoint } from '../../manager/index.ts';
+import { getCheckpointState, loadCheckpoint } from '../../manager/index.ts';
 import { decodeLogs, encodeLogs, type Logs } from './logs.ts';
 
 /** What modelCheckpoint stores beside a model: when it was saved, how good it was, and the best value so far. */
@@ -33,25 +33,33 @@ export class TrainingRecord implements Serializable {
   }
 }
 
-/** The record in the latest checkpoint of a directory, and how many saves it counts. null: none that is whole. */
-export async function latestRecord(directory: string): Promise<{ record: TrainingRecord; saves: number } | null> {
-  const latest = await latestCheckpoint(directory);
-  if (latest === null) return null;
+/** What a directory tells of the training before. */
+export interface Predecessor {
+  /** Of the latest checkpoint; undefined if it can't be read. */
+  readonly record: TrainingRecord | undefined;
+  /** The latest number given. */
+  readonly number: number;
+}
+
+/** @returns null where there is no checkpoint, as far as the state file knows. */
+export async function predecessorIn(directory: string): Promise<Predecessor | null> {
+  const latest = (await getCheckpointState(directory))?.modelCheckpointPath;
+  if (latest === undefined) return null;
+  const number = Number(/-(\d+)$/.exec(latest)?.[1] ?? 0);
   try {
     const reader = await loadCheckpoint(latest);
     try {
-      const stored = await reader.getTensor('training/.ATTRIBUTES/py_state');
-      const counter = await reader.getTensor('save_counter/.ATTRIBUTES/VARIABLE_VALUE');
+      const { data } = await reader.getTensor('training/.ATTRIBUTES/py_state');
       const record = new TrainingRecord();
-      record.deserialize(new TextDecoder().decode((stored.data as Uint8Array[])[0]));
-      return { record, saves: Number((counter.data as BigInt64Array)[0]) };
+      record.deserialize(new TextDecoder().decode((data as Uint8Array[])[0]));
+      return { record, number };
     } finally {
       await reader.close();
     }
   } catch (error) {
     if (!isCheckpointError(error) && !(error instanceof SyntaxError)) throw error;
-    const message = `modelCheckpoint: ${latest} tells nothing of the training before: ${error.message}`;
+    const message = `modelCheckpoint: ${latest} doesn't tell the best value of the training before: ${error.message}`;
     process.emitWarning(message, { type: 'CheckpointWarning', code: 'training' });
-    return null;
+    return { record: undefined, number };
   }
 }
