@@ -4,39 +4,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openCheckpoint, verifyBundle } from '../../src/bundle/index.ts';
-import { type DType, elementSize } from '../../src/tensor/dtypes.ts';
 import type { HostTensorInit } from '../../src/tensor/host-tensor.ts';
-import { elementCount } from '../../src/tensor/shape.ts';
+import { everyTensor, fixedDTypes, patternTensor, shapes } from '../support/every-tensor.ts';
 import { describeWithOracle, runOracle } from '../support/oracle.ts';
 import { entryOf, saveBundle } from '../support/save-bundle.ts';
-
-const DTYPES: DType[] = [
-  'float32',
-  'float64',
-  'float16',
-  'bfloat16',
-  'int8',
-  'int16',
-  'int32',
-  'int64',
-  'uint8',
-  'uint16',
-  'uint32',
-  'uint64',
-  'bool',
-  'complex64',
-  'complex128',
-  'float8_e5m2',
-  'float8_e4m3fn',
-  'int4',
-  'uint4',
-  'qint8',
-  'quint8',
-  'qint32',
-  'qint16',
-  'quint16',
-];
-const SHAPES = [[], [0], [3, 0, 2], [7], [3, 5, 1], [1, 1, 1, 2], [129, 131]];
 
 interface Found {
   dtype: string;
@@ -45,16 +16,6 @@ interface Found {
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
-
-/** A tensor whose bytes are valid for the dtype (a bool is 0 or 1, four-bit types fit). */
-function tensorOf(dtype: DType, shape: number[]): HostTensorInit & { data: Uint8Array } {
-  const limit = dtype === 'bool' ? 2 : dtype.endsWith('int4') ? 7 : 251;
-  const data = Uint8Array.from(
-    { length: elementCount(shape) * elementSize(dtype) },
-    (_, i) => (i * 31 + shape.length * 7 + dtype.length) % limit,
-  );
-  return { dtype, shape, data };
-}
 
 const strings: HostTensorInit[] = [
   { dtype: 'string', shape: [], data: ['text'] },
@@ -72,23 +33,23 @@ describeWithOracle('what is written here is read by TensorFlow', () => {
   const at = (name: string) => join(directory, name);
 
   const named: Array<readonly [string, HostTensorInit]> = [
-    ...DTYPES.flatMap((dtype) => SHAPES.map((shape, i) => [`${dtype}/${i}`, tensorOf(dtype, shape)] as const)),
+    ...everyTensor().map((tensor) => [`${tensor.dtype}/${tensor.shape.join('x')}`, tensor] as const),
     ...strings.map((tensor, i) => [`string/${i}`, tensor] as const),
   ];
   const checkpoints: Record<string, Array<readonly [string, HostTensorInit]>> = {
     one: named,
     three: named,
-    many: Array.from({ length: 9001 }, (_, i) => [`${(i * 7919) % 9001}/layer-${i}`, tensorOf('int16', [i % 5])]),
+    many: Array.from({ length: 9001 }, (_, i) => [`${(i * 7919) % 9001}/layer-${i}`, patternTensor('int16', [i % 5])]),
     // A prefix that was replaced: another count than the size asks for.
     replaced: named,
     unicode: [
-      ['schlüssel/数据/🦀/￼', tensorOf('float32', [2])],
-      ['a key with spaces', tensorOf('int8', [1])],
+      ['schlüssel/数据/🦀/￼', patternTensor('float32', [2])],
+      ['a key with spaces', patternTensor('int8', [1])],
     ],
   };
   const merged: Array<readonly [string, HostTensorInit]> = [
-    ...Array.from({ length: 5 }, (_, i) => [`left/${i}`, tensorOf('float32', [i, 300])] as const),
-    ...Array.from({ length: 4 }, (_, i) => [`right/${i}`, tensorOf('int64', [i + 1])] as const),
+    ...Array.from({ length: 5 }, (_, i) => [`left/${i}`, patternTensor('float32', [i, 300])] as const),
+    ...Array.from({ length: 4 }, (_, i) => [`right/${i}`, patternTensor('int64', [i + 1])] as const),
   ];
   let found: Record<string, Record<string, Found>>;
 
@@ -122,7 +83,7 @@ describeWithOracle('what is written here is read by TensorFlow', () => {
     expect(found[at(name)]).toEqual(Object.fromEntries(want));
   }
 
-  it(`with ${DTYPES.length} dtypes × ${SHAPES.length} shapes and strings, in one data file`, () => {
+  it(`with ${fixedDTypes.length} dtypes × ${shapes.length} shapes and strings, in one data file`, () => {
     expectEqual('one', named);
   });
   it('in several data files', () => expectEqual('three', named));

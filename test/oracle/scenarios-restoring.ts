@@ -12,6 +12,33 @@ const trainAndSave = (...values: readonly number[]): Step[] =>
     { op: 'save' },
   ]);
 
+/** The latest of three checkpoints goes bad: TensorFlow throws, and here the one before is restored. */
+const fallsBack = (what: string, harm: Step, ...opened: readonly Step[]): Scenario => ({
+  name: `${what} an error there, and a reason to fall back here`,
+  points: [30],
+  steps: [
+    { op: 'open', maxToKeep: 3 },
+    ...trainAndSave(1, 2, 3),
+    harm,
+    { op: 'open', maxToKeep: 3 },
+    ...opened,
+    {
+      op: 'restoreOrInitialize',
+      ours: {
+        point: 30,
+        warns: 'ckpt-3',
+        expect: {
+          result: 'run/ckpt-2',
+          latest: 'run/ckpt-2',
+          checkpoints: ['run/ckpt-1', 'run/ckpt-2'],
+          values: { step: 2, value: [2, -2] },
+          saveCounter: 2,
+        },
+      },
+    },
+  ],
+});
+
 /** Points 29–35: restoring through the manager, and the Checkpoint itself. */
 export const restoringScenarios: readonly Scenario[] = [
   {
@@ -46,55 +73,8 @@ export const restoringScenarios: readonly Scenario[] = [
       { op: 'save' },
     ],
   },
-  {
-    name: 'files that are missing are an error there, and a reason to fall back here',
-    points: [30],
-    steps: [
-      { op: 'open', maxToKeep: 3 },
-      ...trainAndSave(1, 2, 3),
-      { op: 'delete', paths: ['run/ckpt-3.index'] },
-      { op: 'open', maxToKeep: 3 },
-      { op: 'latest' },
-      {
-        op: 'restoreOrInitialize',
-        ours: {
-          point: 30,
-          warns: 'ckpt-3',
-          expect: {
-            result: 'run/ckpt-2',
-            latest: 'run/ckpt-2',
-            checkpoints: ['run/ckpt-1', 'run/ckpt-2'],
-            values: { step: 2, value: [2, -2] },
-            saveCounter: 2,
-          },
-        },
-      },
-    ],
-  },
-  {
-    name: 'a damaged data file is an error there, and a reason to fall back here',
-    points: [30],
-    steps: [
-      { op: 'open', maxToKeep: 3 },
-      ...trainAndSave(1, 2, 3),
-      { op: 'damage', path: 'run/ckpt-3.index' },
-      { op: 'open', maxToKeep: 3 },
-      {
-        op: 'restoreOrInitialize',
-        ours: {
-          point: 30,
-          warns: 'ckpt-3',
-          expect: {
-            result: 'run/ckpt-2',
-            latest: 'run/ckpt-2',
-            checkpoints: ['run/ckpt-1', 'run/ckpt-2'],
-            values: { step: 2, value: [2, -2] },
-            saveCounter: 2,
-          },
-        },
-      },
-    ],
-  },
+  fallsBack('files that are missing are', { op: 'delete', paths: ['run/ckpt-3.index'] }, { op: 'latest' }),
+  fallsBack('a damaged index is', { op: 'damage', path: 'run/ckpt-3.index' }),
   {
     name: 'where nothing can be restored both fail',
     points: [30],
