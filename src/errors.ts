@@ -72,3 +72,22 @@ export function isCheckpointError(value: unknown): value is CheckpointError {
 export function invalidArgument(message: string, context?: CheckpointErrorContext): CheckpointError {
   return new CheckpointError('INVALID_ARGUMENT', message, context);
 }
+
+const LONGEST_SHOWN = 200;
+
+/** What was given, for a message: short whatever it is, and without calling anything of it. */
+export function describeValue(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value.length > LONGEST_SHOWN ? `${value.slice(0, LONGEST_SHOWN)}…` : value);
+    case 'bigint':
+      return `${value}n`;
+    case 'object':
+      if (value === null) return 'null';
+      return Array.isArray(value) ? 'an array' : 'an object';
+    case 'function':
+      return 'a function';
+    default:
+      return String(value);
+  }
+}

@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts';
+import { describeValue, invalidArgument } from '../errors.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import { openBundle } from './reader.ts';
@@ -74,6 +74,9 @@ class BundleCheckpointReader implements CheckpointReader {
   }
 
   async getTensor(name: string, options: GetTensorOptions = {}): Promise<HostTensor> {
+    if (typeof options !== 'object' || options === null) {
+      throw invalidArgument(`getTensor: options must be an object, not ${describeValue(options)}.`);
+    }
     for (const option of Object.keys(options)) {
       if (option !== 'slice' && option !== 'verify') throw invalidArgument(`getTensor has no option '${option}'.`);
     }
@@ -82,6 +85,10 @@ class BundleCheckpointReader implements CheckpointReader {
 
   async getTensors(names?: Iterable<string>): Promise<Map<string, HostTensor>> {
     const bundle = this.#open();
+    // A string is iterable too: its letters are not what is meant.
+    if (names !== undefined && (typeof names !== 'object' || names === null || !(Symbol.iterator in names))) {
+      throw invalidArgument(`getTensors: names must be an array of names, not ${describeValue(names)}.`);
+    }
     return bundle.readTensors(names ?? [...bundle.entries].flatMap(([n, e]) => (e.dtype === 'variant' ? [] : [n])));
   }
 

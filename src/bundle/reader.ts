@@ -1,4 +1,4 @@
-import { CheckpointError, invalidArgument, isCheckpointError } from '../errors.ts';
+import { CheckpointError, describeValue, invalidArgument, isCheckpointError } from '../errors.ts';
 import { LoadFailure, readFile, runLoad, stat } from '../native/engine.ts';
 import { elementSize, viewLanes } from '../tensor/dtypes.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
@@ -294,6 +294,7 @@ class BundleReader implements Bundle {
   }
 
   #noSuchKey(key: string): CheckpointError {
+    if (typeof key !== 'string') return invalidArgument(`The name of a tensor is a string, not ${describeValue(key)}.`);
     const names = [...this.entries.keys()];
     const some = names.length > 5 ? `${names.slice(0, 5).join("', '")}', …` : `${names.join("', '")}'`;
     return new CheckpointError('NOT_FOUND', `The checkpoint '${this.prefix}' has no tensor '${key}'; it has '${some}`, {

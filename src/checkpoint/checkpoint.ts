@@ -1,6 +1,6 @@
 import { basename, dirname, join, resolve as resolvePath } from 'node:path';
 import { BundlePlanner } from '../bundle/index.ts';
-import { invalidArgument } from '../errors.ts';
+import { describeValue, invalidArgument } from '../errors.ts';
 import { Capturer } from './capture.ts';
 import { Counter } from './counter.ts';
 import { Lane } from './lanes.ts';
@@ -11,6 +11,7 @@ import {
   type NormalizedWriteOptions,
   normalizeReadOptions,
   normalizeWriteOptions,
+  optionsObject,
   type ReadOptions,
   type WriteOptions,
 } from './options.ts';
@@ -262,11 +263,10 @@ export class Checkpoint {
   }
 }
 
+const OPTION_NAMES: ReadonlySet<string> = new Set<keyof CheckpointOptions>(['adapters']);
+
 function checkAdapters(options: CheckpointOptions): readonly Adapter[] {
-  for (const name of Object.keys(options)) {
-    if (name !== 'adapters') throw invalidArgument(`Checkpoint has no option '${name}'; it has 'adapters'.`);
-  }
-  const adapters = options.adapters ?? [];
+  const { adapters = [] } = optionsObject(options, OPTION_NAMES, 'Checkpoint') as CheckpointOptions;
   if (!Array.isArray(adapters) || adapters.some((adapter) => typeof adapter?.adapt !== 'function')) {
     throw invalidArgument('Checkpoint: adapters must be an array of adapters, such as [tfjs(tf)].');
   }
@@ -276,9 +276,7 @@ function checkAdapters(options: CheckpointOptions): readonly Adapter[] {
 /** @throws CheckpointError INVALID_ARGUMENT for what can't be a prefix. */
 export function absolutePrefix(prefix: unknown, what: string): string {
   if (typeof prefix !== 'string' || prefix === '' || prefix.includes('\0')) {
-    throw invalidArgument(
-      `${what}: the prefix must be a path without NUL, not ${JSON.stringify(prefix) ?? typeof prefix}.`,
-    );
+    throw invalidArgument(`${what}: the prefix must be a path without NUL, not ${describeValue(prefix)}.`);
   }
   if (/(^|\/)\.{0,2}$/.test(prefix)) {
     throw invalidArgument(

@@ -1,6 +1,9 @@
-import { invalidArgument } from '../errors.ts';
+import { describeValue, invalidArgument } from '../errors.ts';
+import { optionsObject } from './options.ts';
 
 const brand = Symbol.for('tensor-checkpoint.Counter');
+
+const OPTION_NAMES: ReadonlySet<string> = new Set(['dtype']);
 
 export type CounterDType = 'int64' | 'int32';
 
@@ -23,12 +26,9 @@ export class Counter {
    * @throws CheckpointError INVALID_ARGUMENT for anything else.
    */
   constructor(value = 0, options: { dtype?: CounterDType } = {}) {
-    for (const name of Object.keys(options)) {
-      if (name !== 'dtype') throw invalidArgument(`Counter has no option '${name}'; it has 'dtype'.`);
-    }
-    const dtype = options.dtype ?? 'int64';
+    const { dtype = 'int64' } = optionsObject(options, OPTION_NAMES, 'Counter') as { dtype?: CounterDType };
     if (dtype !== 'int64' && dtype !== 'int32') {
-      throw invalidArgument(`Counter: dtype must be 'int64' or 'int32', not ${JSON.stringify(dtype)}.`);
+      throw invalidArgument(`Counter: dtype must be 'int64' or 'int32', not ${describeValue(dtype)}.`);
     }
     this.#dtype = dtype;
     this.value = value;
@@ -50,6 +50,9 @@ export class Counter {
 
   /** Adds `by` (default 1) and returns the new value. */
   increment(by = 1): number {
+    if (!Number.isSafeInteger(by)) {
+      throw invalidArgument(`Counter.increment: by must be an integer, not ${describeValue(by)}.`);
+    }
     this.value = this.#value + by;
     return this.#value;
   }
@@ -77,9 +80,7 @@ export function isCounter(value: unknown): value is Counter {
 
 function checkRange(value: unknown, dtype: CounterDType): void {
   if (typeof value !== 'number' || !Number.isSafeInteger(value)) {
-    throw invalidArgument(
-      `A Counter holds an integer between ±(2^53 − 1), not ${typeof value === 'number' ? value : typeof value}.`,
-    );
+    throw invalidArgument(`A Counter holds an integer between ±(2^53 − 1), not ${describeValue(value)}.`);
   }
   if (dtype === 'int32' && (value > 0x7fffffff || value < -0x80000000)) {
     throw invalidArgument(`${value} does not fit this int32 Counter; use new Counter(value) for int64.`);

@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts';
+import { describeValue, invalidArgument } from '../errors.ts';
 import type { Progress } from '../native/contract.ts';
 
 /** How a checkpoint is written. */
@@ -153,7 +153,7 @@ export function normalizeWriteOptions(options: WriteOptions | undefined, what: s
     snapshot: choice(given.snapshot, ['borrow', 'copy'], enableAsync ? 'copy' : 'borrow', 'snapshot', what),
     whenBusy: choice(given.whenBusy, ['wait', 'skip'], 'wait', 'whenBusy', what),
     durable: boolean(given.durable, true, 'durable', what),
-    signal: signal(given.signal, what),
+    signal: checkSignal(given.signal, what),
     onProgress: callback(given.onProgress, 'onProgress', what),
     writeCallbacks: callbacks(given.writeCallbacks, what),
   });
@@ -167,7 +167,7 @@ export function normalizeReadOptions(options: ReadOptions | undefined, what: str
     stagingBytes: staging(given.stagingBytes, what),
     verify: boolean(given.verify, true, 'verify', what),
     atomic: given.atomic === undefined ? undefined : boolean(given.atomic, false, 'atomic', what),
-    signal: signal(given.signal, what),
+    signal: checkSignal(given.signal, what),
     onProgress: callback(given.onProgress, 'onProgress', what),
   });
 }
@@ -175,7 +175,7 @@ export function normalizeReadOptions(options: ReadOptions | undefined, what: str
 export function optionsObject(options: unknown, names: ReadonlySet<string>, what: string): object {
   if (options === undefined) return {};
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw invalidArgument(`${what}: options must be an object, not ${show(options)}.`);
+    throw invalidArgument(`${what}: options must be an object, not ${describeValue(options)}.`);
   }
   for (const name of Object.keys(options)) {
     if (names.has(name)) continue;
@@ -214,14 +214,15 @@ function editDistance(a: string, b: string): number {
 
 function boolean(value: unknown, byDefault: boolean, name: string, what: string): boolean {
   if (value === undefined) return byDefault;
-  if (typeof value !== 'boolean') throw invalidArgument(`${what}: ${name} must be true or false, not ${show(value)}.`);
+  if (typeof value !== 'boolean')
+    throw invalidArgument(`${what}: ${name} must be true or false, not ${describeValue(value)}.`);
   return value;
 }
 
 function integer(value: unknown, min: number, max: number, name: string, what: string): number | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
-    throw invalidArgument(`${what}: ${name} must be an integer from ${min} to ${max}, not ${show(value)}.`);
+    throw invalidArgument(`${what}: ${name} must be an integer from ${min} to ${max}, not ${describeValue(value)}.`);
   }
   return value;
 }
@@ -233,37 +234,33 @@ function staging(value: unknown, what: string): number {
 function choice<T extends string>(value: unknown, known: readonly T[], byDefault: T, name: string, what: string): T {
   if (value === undefined) return byDefault;
   if (!known.includes(value as T)) {
-    throw invalidArgument(`${what}: ${name} must be ${known.map((k) => `'${k}'`).join(' or ')}, not ${show(value)}.`);
+    throw invalidArgument(
+      `${what}: ${name} must be ${known.map((k) => `'${k}'`).join(' or ')}, not ${describeValue(value)}.`,
+    );
   }
   return value as T;
 }
 
-function signal(value: unknown, what: string): AbortSignal | undefined {
+/** @throws CheckpointError INVALID_ARGUMENT for what is neither an AbortSignal nor undefined. */
+export function checkSignal(value: unknown, what: string): AbortSignal | undefined {
   if (value === undefined) return undefined;
   const candidate = value as Partial<AbortSignal> | null;
   if (typeof candidate?.aborted !== 'boolean' || typeof candidate.addEventListener !== 'function') {
-    throw invalidArgument(`${what}: signal must be an AbortSignal, not ${show(value)}.`);
+    throw invalidArgument(`${what}: signal must be an AbortSignal, not ${describeValue(value)}.`);
   }
   return value as AbortSignal;
 }
 
 function callback<T>(value: T | undefined, name: string, what: string): T | undefined {
   if (value === undefined || typeof value === 'function') return value;
-  throw invalidArgument(`${what}: ${name} must be a function, not ${show(value)}.`);
+  throw invalidArgument(`${what}: ${name} must be a function, not ${describeValue(value)}.`);
 }
 
 function callbacks(value: WriteOptions['writeCallbacks'], what: string): NormalizedWriteOptions['writeCallbacks'] {
   if (value === undefined) return [];
   if (!Array.isArray(value) || value.some((item) => typeof item !== 'function')) {
-    throw invalidArgument(`${what}: writeCallbacks must be an array of functions, not ${show(value)}.`);
+    throw invalidArgument(`${what}: writeCallbacks must be an array of functions, not ${describeValue(value)}.`);
   }
   // A copy: the caller's array may change, and is never changed here.
   return [...value];
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
-  return String(value);
 }

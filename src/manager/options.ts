@@ -11,7 +11,7 @@ import {
   WRITE_NAMES,
   type WriteOptions,
 } from '../checkpoint/options.ts';
-import { invalidArgument } from '../errors.ts';
+import { describeValue, invalidArgument } from '../errors.ts';
 
 /** Options of {@link CheckpointManager}. */
 export interface CheckpointManagerOptions {
@@ -125,7 +125,7 @@ const SAVE_NAMES: ReadonlySet<string> = new Set(['checkpointNumber', 'checkInter
 /** @throws CheckpointError INVALID_ARGUMENT naming the option that is missing, unknown, or of the wrong type or range. */
 export function normalizeManagerOptions(checkpoint: Checkpoint, options: unknown): NormalizedManagerOptions {
   if (typeof (checkpoint as Partial<Checkpoint> | null)?.beginWrite !== 'function') {
-    throw invalidArgument(`${WHAT}: the first argument must be a Checkpoint, not ${show(checkpoint)}.`);
+    throw invalidArgument(`${WHAT}: the first argument must be a Checkpoint, not ${describeValue(checkpoint)}.`);
   }
   if (options === undefined) throw invalidArgument(`${WHAT}: the options directory and maxToKeep are required.`);
   const given = optionsObject(options, MANAGER_NAMES, WHAT) as Partial<CheckpointManagerOptions>;
@@ -178,7 +178,7 @@ export function normalizeSaveOptions(options: SaveOptions | undefined, defaults:
   const given = optionsObject(options, SAVE_NAMES, what) as SaveOptions;
   const { checkpointNumber, checkInterval = true, ...rest } = given;
   if (typeof checkInterval !== 'boolean') {
-    throw invalidArgument(`${what}: checkInterval must be true or false, not ${show(checkInterval)}.`);
+    throw invalidArgument(`${what}: checkInterval must be true or false, not ${describeValue(checkInterval)}.`);
   }
   const set = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
   const write: WriteOptions = { ...defaults, ...set };
@@ -197,7 +197,7 @@ export function normalizeSaveOptions(options: SaveOptions | undefined, defaults:
 function numberFrom(given: number | Counter, what: string): number {
   const number: unknown = isCounter(given) ? given.value : given;
   if (!isInteger(number)) {
-    throw invalidArgument(`${what}: checkpointNumber must be an integer or a Counter, not ${show(given)}.`);
+    throw invalidArgument(`${what}: checkpointNumber must be an integer or a Counter, not ${describeValue(given)}.`);
   }
   return number;
 }
@@ -210,14 +210,15 @@ function directoryPath(directory: unknown): string {
     return resolve(fileURLToPath(directory));
   }
   const fits = typeof directory === 'string' && directory !== '' && !directory.includes('\0');
-  if (!fits) throw invalidArgument(`${WHAT}: directory must be a path or a file: URL, not ${show(directory)}.`);
+  if (!fits)
+    throw invalidArgument(`${WHAT}: directory must be a path or a file: URL, not ${describeValue(directory)}.`);
   return resolve(directory);
 }
 
 function maxToKeep(value: unknown): number | null {
   if (value === null || (isInteger(value) && value > 0)) return value;
   throw invalidArgument(
-    `${WHAT}: maxToKeep must be given, as a positive integer or as null for keeping all, not ${show(value)}.`,
+    `${WHAT}: maxToKeep must be given, as a positive integer or as null for keeping all, not ${describeValue(value)}.`,
   );
 }
 
@@ -229,16 +230,9 @@ function checkpointName(value: unknown): string {
 }
 
 function requireThat(fits: boolean, name: string, expected: string, value: unknown): void {
-  if (!fits) throw invalidArgument(`${WHAT}: ${name} must be ${expected}, not ${show(value)}.`);
+  if (!fits) throw invalidArgument(`${WHAT}: ${name} must be ${expected}, not ${describeValue(value)}.`);
 }
 
 function isInteger(value: unknown): value is number {
   return Number.isSafeInteger(value);
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
-  return typeof value === 'function' ? 'a function' : String(value);
 }

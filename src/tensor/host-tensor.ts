@@ -1,4 +1,4 @@
-import { CheckpointError, invalidArgument } from '../errors.ts';
+import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
 import { type DType, elementSize, isDType, viewLanes, viewOf } from './dtypes.ts';
 import { allocateMemory, copyMemory, MAX_VIEW_LENGTH, type MemoryRange } from './memory.ts';
 import { checkShape, describeShape, elementCount, sameShape } from './shape.ts';
@@ -78,10 +78,10 @@ export class HostTensor<D extends DType = DType> {
    */
   constructor(init: HostTensorInit<D>) {
     if (typeof init !== 'object' || init === null) {
-      throw invalidArgument(`A HostTensor is made from { dtype, shape, data }, given ${String(init)}.`);
+      throw invalidArgument(`A HostTensor is made from { dtype, shape, data }, given ${describeValue(init)}.`);
     }
     if (!isDType(init.dtype)) {
-      throw invalidArgument(`Unknown dtype ${JSON.stringify(init.dtype)}. Use TensorFlow's name, such as 'float32'.`);
+      throw invalidArgument(`Unknown dtype ${describeValue(init.dtype)}. Use TensorFlow's name, such as 'float32'.`);
     }
     const dtype: D = init.dtype;
     if (dtype === 'variant') throw invalidArgument('Tensors of dtype variant can be listed, not made.');
@@ -103,7 +103,7 @@ export class HostTensor<D extends DType = DType> {
    * @throws CheckpointError INVALID_ARGUMENT for a bad dtype or shape, OUT_OF_RANGE if it is larger than memory allows.
    */
   static allocate<D extends DType>(init: { dtype: D; shape: readonly number[] }): HostTensor<D> {
-    if (!isDType(init?.dtype)) throw invalidArgument(`Unknown dtype ${JSON.stringify(init?.dtype)}.`);
+    if (!isDType(init?.dtype)) throw invalidArgument(`Unknown dtype ${describeValue(init?.dtype)}.`);
     const shape = checkShape(init.shape, elementSize(init.dtype));
     const count = elementCount(shape);
     if (init.dtype === 'string') {
@@ -243,7 +243,12 @@ function stringData(data: unknown, count: number): Uint8Array[] {
   if (data.every(isBytes)) return data as Uint8Array[];
   const encoder = new TextEncoder();
   return data.map((element) => {
-    if (typeof element === 'string') return encoder.encode(element);
+    if (typeof element === 'string') {
+      if (element.isWellFormed()) return encoder.encode(element);
+      throw invalidArgument(
+        'An element of a string tensor has a lone surrogate, which UTF-8 can not hold. Give bytes.',
+      );
+    }
     if (isBytes(element)) return element as Uint8Array;
     throw invalidArgument(`An element of a string tensor is a string or a Uint8Array, given a ${typeof element}.`);
   });

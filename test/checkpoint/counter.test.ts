@@ -25,7 +25,17 @@ describe('Counter', () => {
 
   it('names a wrong dtype and a misspelt option', () => {
     expect(() => new Counter(0, { dtype: 'uint8' as 'int32' })).toThrow(/'int64' or 'int32', not "uint8"/);
-    expect(() => new Counter(0, { type: 'int32' } as object)).toThrow(/no option 'type'/);
+    expect(() => new Counter(0, { type: 'int32' } as object)).toThrow(/unknown option 'type'/);
+  });
+
+  it.each([true, null, 1n, '1', Symbol('one'), [1], 0.5])('refuses to count by %s, and keeps its value', (by) => {
+    const counter = new Counter(3);
+    expect(() => counter.increment(by as number)).toThrow(/by must be an integer/);
+    expect(counter.value).toBe(3);
+  });
+
+  it.each([null, 7, 'int32', [], () => {}])('refuses %s in the place of its options', (options) => {
+    expect(() => new Counter(0, options as object)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });
 
   it('is recognised by a brand, not by its class', () => {

@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { HostTensor, type HostTensorInit, isHostTensor, toHostTensor } from '../../src/tensor/host-tensor.ts';
 
+it('refuses a string that UTF-8 can not hold', () => {
+  expect(() => new HostTensor({ dtype: 'string', shape: [1], data: ['\ud800'] })).toThrow(/lone surrogate/);
+});
+
+it.each([[1n], [Symbol('float')], [{}], [null]])('refuses %s for a dtype', (dtype) => {
+  const init = { dtype: dtype as unknown as 'float32', shape: [1], data: new Float32Array(1) };
+  for (const make of [() => new HostTensor(init), () => HostTensor.allocate(init)]) {
+    expect(make).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+  }
+});
+
 describe('HostTensor', () => {
   it('wraps the caller’s memory and shows it typed', () => {
     const data = Float32Array.of(1, 2, 3, 4);
