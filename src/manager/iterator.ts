@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { optionsObject } from '../checkpoint/options.ts';
-import { CheckpointError, invalidArgument } from '../errors.ts';
-import { latestCheckpoint } from './latest.ts';
+import { checkSignal, optionsObject } from '../checkpoint/options.ts';
+import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
+import { absolutePath, latestCheckpoint } from './latest.ts';
 
 /** Options of {@link checkpointsIterator}. */
 export interface CheckpointsIteratorOptions {
@@ -18,6 +18,8 @@ export interface CheckpointsIteratorOptions {
 }
 
 const POLL_SECONDS = 0.25;
+/** Milliseconds. A timer that is asked for more fires at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 const NAMES: ReadonlySet<string> = new Set<keyof CheckpointsIteratorOptions>([
   'minIntervalSeconds',
   'timeoutSeconds',
@@ -40,14 +42,15 @@ export function checkpointsIterator(
   directory: string,
   options: CheckpointsIteratorOptions = {},
 ): AsyncIterableIterator<string> {
-  const given = optionsObject(options, NAMES, 'checkpointsIterator') as CheckpointsIteratorOptions;
+  const what = 'checkpointsIterator';
+  const given = optionsObject(options, NAMES, what) as CheckpointsIteratorOptions;
   const { minIntervalSeconds = 0, timeoutSeconds = Number.POSITIVE_INFINITY, signal } = given;
   for (const [name, value] of Object.entries({ minIntervalSeconds, timeoutSeconds })) {
     if (typeof value !== 'number' || !(value >= 0)) {
-      throw invalidArgument(`checkpointsIterator: ${name} must be a number of seconds, 0 or more, not ${value}.`);
+      throw invalidArgument(`${what}: ${name} must be a number of seconds, 0 or more, not ${describeValue(value)}.`);
     }
   }
-  return follow(directory, minIntervalSeconds, timeoutSeconds, signal);
+  return follow(absolutePath(directory, what), minIntervalSeconds, timeoutSeconds, checkSignal(signal, what));
 }
 
 async function* follow(
@@ -86,13 +89,17 @@ async function waitForNew(
 }
 
 async function pause(seconds: number, signal: AbortSignal | undefined): Promise<void> {
-  throwIfAborted(signal);
-  if (seconds <= 0) return;
-  try {
-    await sleep(seconds * 1000, undefined, { signal });
-  } catch (error) {
+  const end = performance.now() + seconds * 1000;
+  while (true) {
     throwIfAborted(signal);
-    throw error;
+    const left = end - performance.now();
+    if (left <= 0) return;
+    try {
+      await sleep(Math.min(left, LONGEST_TIMER), undefined, { signal });
+    } catch (error) {
+      throwIfAborted(signal);
+      throw error;
+    }
   }
 }
 

@@ -9,8 +9,9 @@ import {
   type VerifyReport,
   verifyBundle,
 } from '../bundle/index.ts';
+import { normalizeReadOptions, optionsObject } from '../checkpoint/options.ts';
 import { type CheckpointState, STATE_FILE_NAME } from '../checkpoint/state-file.ts';
-import { CheckpointError, invalidArgument, isCheckpointError } from '../errors.ts';
+import { CheckpointError, describeValue, invalidArgument, isCheckpointError } from '../errors.ts';
 import { readFile, stat } from '../native/engine.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
@@ -21,6 +22,13 @@ export { removeCheckpoint } from '../checkpoint/files.ts';
 
 /** A state file lists paths; one of this size would be no state file. */
 const MAX_STATE_BYTES = 256 * 1024 * 1024;
+
+const VERIFY_NAMES: ReadonlySet<string> = new Set<keyof VerifyOptions>([
+  'threads',
+  'stagingBytes',
+  'signal',
+  'onProgress',
+]);
 
 /**
  * The state file of a directory, with full paths: tf.train.get_checkpoint_state.
@@ -103,7 +111,10 @@ export async function loadVariable(prefixOrDirectory: string, name: string): Pro
  * @throws CheckpointError INVALID_ARGUMENT or ABORTED only: damage, and a missing index, are in the report.
  */
 export async function verifyCheckpoint(prefix: string, options?: VerifyOptions): Promise<VerifyReport> {
-  return await verifyBundle(prefix, options);
+  const what = 'verifyCheckpoint';
+  const given = optionsObject(options, VERIFY_NAMES, what) as VerifyOptions;
+  const { threads, stagingBytes, signal, onProgress } = normalizeReadOptions(given, what);
+  return await verifyBundle(absolutePath(prefix, what), { threads, stagingBytes, signal, onProgress });
 }
 
 async function resolvePrefix(prefixOrDirectory: string): Promise<string> {
@@ -115,9 +126,9 @@ async function resolvePrefix(prefixOrDirectory: string): Promise<string> {
   return latest;
 }
 
-function absolutePath(path: unknown, what: string): string {
+export function absolutePath(path: unknown, what: string): string {
   if (typeof path === 'string' && path !== '' && !path.includes('\0')) return resolve(path);
-  throw invalidArgument(`${what} needs a path, not ${JSON.stringify(path) ?? typeof path}.`);
+  throw invalidArgument(`${what} needs a path, not ${describeValue(path)}.`);
 }
 
 function warn(message: string): void {

@@ -131,3 +131,59 @@ describe('checkpointsIterator', () => {
     expect(() => checkpointsIterator('x', { timeout: 1 } as never)).toThrow(/Did you mean|unknown option 'timeout'/);
   });
 });
+
+describe('what can not be a path or an option', () => {
+  const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+
+  it.each([[undefined], [null], [1n], [Symbol('path')], [{}], [''], ['a\0b']])(
+    '%s is refused by all that read',
+    async (path) => {
+      const given = path as string;
+      for (const read of [latestCheckpoint, checkpointExists, removeCheckpoint, loadCheckpoint, verifyCheckpoint]) {
+        await expect(read(given), read.name).rejects.toEqual(refused);
+      }
+      expect(() => checkpointsIterator(given)).toThrow(refused);
+    },
+  );
+
+  it('is refused among the options of verifyCheckpoint and checkpointsIterator', async () => {
+    for (const options of [
+      { threads: -1 },
+      { signal: {} },
+      { onProgress: 1 },
+      { stagingBytes: 1n },
+      { atomic: true },
+      null,
+    ]) {
+      await expect(verifyCheckpoint('/nowhere/ckpt', options as object)).rejects.toEqual(refused);
+    }
+    for (const options of [{ signal: {} }, { timeoutSeconds: Symbol('s') }, { minIntervalSeconds: Number.NaN }, null]) {
+      expect(() => checkpointsIterator('/nowhere', options as object)).toThrow(refused);
+    }
+  });
+
+  it('is refused by a reader', async () => {
+    const where = directory();
+    await saved(where, 1);
+    const reader = await loadCheckpoint(where);
+    for (const name of [undefined, null, Symbol('name'), 1n]) {
+      await expect(reader.getTensor(name as unknown as string)).rejects.toEqual(refused);
+    }
+    for (const names of [null, 'weights', 3, {}]) {
+      await expect(reader.getTensors(names as unknown as string[])).rejects.toEqual(refused);
+    }
+    await expect(reader.getTensor('weights', null as unknown as object)).rejects.toEqual(refused);
+  });
+
+  it('a directory is made absolute when it is given', async () => {
+    const where = directory();
+    await saved(where, 1);
+    const home = process.cwd();
+    process.chdir(where);
+    const following = checkpointsIterator('.', { timeoutSeconds: 0 });
+    const verifying = verifyCheckpoint('ckpt-1');
+    process.chdir(home);
+    expect(await following.next()).toEqual({ done: false, value: join(where, 'ckpt-1') });
+    expect((await verifying).ok).toBe(true);
+  });
+});
