@@ -5,7 +5,7 @@ import { attributeKey, OBJECT_GRAPH_KEY } from './keys.ts';
 import { encodeObjectGraph } from './object-graph.ts';
 import { isThenable, type Steps, wait } from './steps.ts';
 import type { Snapshot, TrackableValue } from './trackable.ts';
-import type { ObjectTree, SlotEdge } from './tree.ts';
+import { asked, type ObjectTree, type SlotEdge } from './tree.ts';
 import { graphOfTree } from './tree-graph.ts';
 
 /** The values of a tree, frozen. */
@@ -50,7 +50,11 @@ export class Capturer {
       const sources: (TensorSource | Promise<TensorSource>)[] = [];
       for (const own of tree.values) {
         for (const value of own) {
-          const snapshot = value.capture();
+          const key = keys[snapshots.length]!;
+          const snapshot = asked(
+            () => value.capture(),
+            () => key,
+          );
           snapshots.push(snapshot);
           values.push(value);
           sources.push(snapshot.source);

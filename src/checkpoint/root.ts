@@ -1,7 +1,8 @@
-import { invalidArgument } from '../errors.ts';
+import { describeValue, invalidArgument } from '../errors.ts';
 import type { Counter } from './counter.ts';
 import { SAVE_COUNTER } from './keys.ts';
 import type { TrackableNode } from './trackable.ts';
+import { isPlainObject } from './trackables.ts';
 
 /**
  * The objects of a Checkpoint, as the root of its tree: sorted by name, as TensorFlow sorts the keyword arguments of
@@ -14,9 +15,9 @@ export class RootObjects {
   #sorted: { given: readonly string[]; names: readonly string[] } = { given: [], names: [] };
 
   constructor(identity: object, objects: Record<string, unknown>, counter: Counter) {
-    if (typeof objects !== 'object' || objects === null || Array.isArray(objects)) {
+    if (typeof objects !== 'object' || objects === null || !isPlainObject(objects)) {
       throw invalidArgument(
-        'new Checkpoint(objects): objects must be an object of named values, such as { step, model }.',
+        `new Checkpoint(objects): objects must be a plain object of named values, such as { step, model }, not ${describeValue(objects)}.`,
       );
     }
     this.#identity = identity;

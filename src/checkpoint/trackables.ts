@@ -1,4 +1,4 @@
-import { CheckpointError, invalidArgument } from '../errors.ts';
+import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
 import {
   type HostTensor,
   type HostTensorInit,
@@ -32,7 +32,9 @@ export function createResolver(adapters: readonly Adapter[]): Resolve {
     if (hasChildren(value)) return objectNode(value);
     for (const adapter of adapters) {
       const node = adapter.adapt(value);
-      if (node !== undefined) return node;
+      if (node === undefined) continue;
+      if (typeof node === 'object' && typeof node?.identity === 'object' && node.identity !== null) return node;
+      throw invalidArgument(`${where()}: an adapter must return a node or undefined, not ${describeValue(node)}.`);
     }
     if (isSerializable(value)) return stateNode(value);
     if (isHostTensorLike(value)) return plainTensorNode(value, where);
@@ -66,7 +68,7 @@ function isSerializable(value: object): value is Serializable {
   return typeof candidate.serialize === 'function' && typeof candidate.deserialize === 'function';
 }
 
-function isPlainObject(value: object): boolean {
+export function isPlainObject(value: object): boolean {
   const prototype = Object.getPrototypeOf(value);
   // An object literal of another realm (vm, a test runner) has that realm's Object.prototype: one without a parent.
   return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
@@ -204,11 +206,19 @@ function stateNode(state: Serializable): TrackableNode {
   return { identity: state, description: 'Serializable', values: () => stateValues(state) };
 }
 
+function namedChildren(value: HasCheckpointChildren): [string, unknown][] {
+  const children: unknown = value.checkpointChildren();
+  if (typeof children === 'object' && children !== null && isPlainObject(children)) return Object.entries(children);
+  throw invalidArgument(
+    `checkpointChildren() must return a plain object of named values, not ${describeValue(children)}. It is called synchronously.`,
+  );
+}
+
 function objectNode(value: HasCheckpointChildren): TrackableNode {
   return {
     identity: value,
     description: value.constructor?.name ?? 'object',
-    children: () => Object.entries(value.checkpointChildren()),
+    children: () => namedChildren(value),
     ...(isSerializable(value) ? { values: () => stateValues(value) } : {}),
   };
 }

@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts';
+import { describeValue, invalidArgument, isCheckpointError } from '../errors.ts';
 import { childPath, slotPath } from './keys.ts';
 import type { TrackableNode, TrackableValue } from './trackable.ts';
 
@@ -41,11 +41,11 @@ function readable(parent: string, name: string): string {
 
 function checkName(name: unknown, where: () => string): void {
   if (typeof name !== 'string' || name === '') {
-    throw invalidArgument(`${where()} names a child ${JSON.stringify(name)}; a name must be a non-empty string.`);
+    throw invalidArgument(`${where()} names a child ${describeValue(name)}; a name must be a non-empty string.`);
   }
   if (name.includes('\0') || !name.isWellFormed()) {
     throw invalidArgument(
-      `${where()} names a child ${JSON.stringify(name)}; a name must be well-formed Unicode without NUL.`,
+      `${where()} names a child ${describeValue(name)}; a name must be well-formed Unicode without NUL.`,
     );
   }
 }
@@ -77,7 +77,7 @@ export function* walkSteps(
     if (node.children !== undefined) {
       const here = where(id);
       const seen = new Set<string>();
-      for (const [name, value] of node.children()) {
+      for (const [name, value] of childrenOf(node, here)) {
         checkName(name, here);
         if (seen.has(name))
           throw invalidArgument(`${here()} names two of its children '${name}'; names must be unique.`);
@@ -126,7 +126,7 @@ export function* walkSteps(
   let paths: string[] | undefined;
   return {
     nodes,
-    values: nodes.map((node) => node.values?.() ?? NO_VALUES),
+    values: nodes.map((node, id) => (node.values === undefined ? NO_VALUES : asked(() => node.values!(), where(id)))),
     edgeStart,
     edgeNames,
     edgeTargets,
@@ -155,6 +155,29 @@ export function* walkSteps(
       return names;
     },
   };
+}
+
+/** All children at once, so that what an object of the caller's throws isn't mixed up with what the walk finds. */
+function childrenOf(node: TrackableNode, where: () => string): Iterable<readonly [string, unknown]> {
+  return asked(() => {
+    const children = node.children!();
+    return Array.isArray(children) ? children : [...children];
+  }, where);
+}
+
+/** What one of the caller's objects answers; what it throws is told with the object's path. */
+export function asked<T>(ask: () => T, where: () => string): T {
+  try {
+    return ask();
+  } catch (cause) {
+    if (isCheckpointError(cause)) throw cause;
+    throw invalidArgument(
+      `${where()} can't be saved: ${cause instanceof Error ? cause.message : describeValue(cause)}`,
+      {
+        cause,
+      },
+    );
+  }
 }
 
 /** {@link walkSteps} where nothing may be asynchronous: assertions, and the search for objects that have appeared. */

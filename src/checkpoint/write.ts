@@ -1,4 +1,5 @@
 import type { BundlePlan, BundlePlanner } from '../bundle/index.ts';
+import { isCheckpointError } from '../errors.ts';
 import type { SaveProgram } from '../native/contract.ts';
 import { runSave, type SaveRun, type SaveStats } from '../native/engine.ts';
 import type { Capture, Capturer } from './capture.ts';
@@ -192,6 +193,11 @@ export class Write implements WriteHandle {
     return this.#run;
   }
 
+  /** An abort as the caller knows it: of this path, for the reason that the signal gives. */
+  #named(error: unknown): unknown {
+    return isCheckpointError(error) && error.code === 'ABORTED' ? aborted(this.path, this.#options.signal) : error;
+  }
+
   #warn(warning: WriteWarning): void {
     if (this.#extras.onWarning !== undefined) this.#extras.onWarning(warning);
     else process.emitWarning(warning.message, { type: 'CheckpointWarning', detail: warning.path });
@@ -227,7 +233,7 @@ export class Write implements WriteHandle {
       if (!committed) {
         if (replaced === undefined) throw error;
         this.#failure = failureOf(run, replaced);
-        throw explain(error, this.path, this.#failure);
+        throw explain(this.#named(error), this.path, this.#failure);
       }
       // What is left are files that were to be deleted, or their names in the state file: the next save's business.
       const message = `${this.path} is saved. After that: ${messageOf(error)}`;
