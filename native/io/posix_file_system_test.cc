@@ -16,7 +16,7 @@
 
 #include "base/aligned_buffer.h"
 #include "base/thread_pool.h"
-#include "io/file_system_for_test.h"
+#include "io/temporary_directory_for_test.h"
 #include "io/transfer.h"
 
 namespace tensor_checkpoint {

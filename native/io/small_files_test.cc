@@ -6,10 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "io/file_system_for_test.h"
+#include "io/faulty_file_system_for_test.h"
 #include "io/make_directories.h"
 #include "io/posix_file_system.h"
 #include "io/read_file.h"
+#include "io/temporary_directory_for_test.h"
 
 namespace tensor_checkpoint {
 namespace {
@@ -21,7 +22,7 @@ class SmallFiles : public testing::Test {
 
   TemporaryDirectory directory_;
   PosixFileSystem base_;
-  ObservedFileSystem fs_;
+  FaultyFileSystem fs_;
 };
 
 TEST_F(SmallFiles, AreReadWhole) {

@@ -12,8 +12,9 @@
 
 #include "base/aligned_buffer.h"
 #include "base/thread_pool.h"
-#include "io/file_system_for_test.h"
+#include "io/faulty_file_system_for_test.h"
 #include "io/posix_file_system.h"
+#include "io/temporary_directory_for_test.h"
 
 namespace tensor_checkpoint {
 namespace {
@@ -51,7 +52,7 @@ class Transfers : public testing::Test {
   TemporaryDirectory directory_;
   const std::string path_ = directory_ / "file";
   PosixFileSystem base_;
-  ObservedFileSystem fs_;
+  FaultyFileSystem fs_;
   AlignedBuffer data_;
   std::unique_ptr<File> file_;
 };
@@ -220,7 +221,7 @@ TEST_F(Transfers, GoOnBufferedWhereDirectIoIsRefused) {
 TEST_F(Transfers, RunOnTheExecutorAndCompleteOnce) {
   ThreadPool pool(4);
   PosixFileSystem threaded(&pool);
-  ObservedFileSystem fs(&threaded);
+  FaultyFileSystem fs(&threaded);
   fs.set_limit([](const FileOperation& o) { return o.bytes / 2 + 1; });
   constexpr size_t kPieces = 32;
   constexpr size_t kPiece = kBytes / kPieces;

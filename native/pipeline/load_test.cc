@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "pipeline/program_for_test.h"
 #include "pipeline/extents.h"
+#include "pipeline/program_for_test.h"
 
 namespace tensor_checkpoint {
 namespace {
@@ -79,8 +79,6 @@ class Loads : public ProgramTest, public testing::WithParamInterface<Way> {
     file.put(byte);
   }
 
-  static Layout Sizes() { return {{0, 4096, 1, 65537, 3 << 20, 100, 1 << 20, 7}, 1, SIZE_MAX}; }
-
   std::vector<AlignedBuffer> loaded_;
   Stats stats_;
 };
@@ -91,7 +89,7 @@ INSTANTIATE_TEST_SUITE_P(Ways, Loads,
                          [](const testing::TestParamInfo<Way>& info) { return info.param.name; });
 
 TEST_P(Loads, BringEveryByteBackAndVerifyIt) {
-  const LoadProgram program = MakeLoad(Sizes());
+  const LoadProgram program = MakeLoad(Mixed());
   const ReadOutcome outcome = Run(program);
   ASSERT_TRUE(outcome.failure.status.ok()) << outcome.failure.status.message();
   EXPECT_TRUE(outcome.damage.empty());
@@ -99,7 +97,7 @@ TEST_P(Loads, BringEveryByteBackAndVerifyIt) {
 }
 
 TEST_P(Loads, CombineTheChecksumsOfATensorsExtents) {
-  Layout layout = Sizes();
+  Layout layout = Mixed();
   layout.max_extent = 40000;
   const LoadProgram program = MakeLoad(layout);
   const ReadOutcome outcome = Run(program);
@@ -108,7 +106,7 @@ TEST_P(Loads, CombineTheChecksumsOfATensorsExtents) {
 }
 
 TEST_P(Loads, SurviveInterruptedAndShortCalls) {
-  const LoadProgram program = MakeLoad(Sizes());
+  const LoadProgram program = MakeLoad(Mixed());
   std::atomic<int> call{0};
   fs_.set_fault([&](const FileOperation& o) {
     return o.call == "pread" && ++call % 3 == 0 ? std::optional(EINTR) : std::nullopt;
@@ -120,7 +118,7 @@ TEST_P(Loads, SurviveInterruptedAndShortCalls) {
 }
 
 TEST_P(Loads, FindAFlippedBitAndNameItsTensor) {
-  const LoadProgram program = MakeLoad(Sizes());
+  const LoadProgram program = MakeLoad(Mixed());
   for (const uint32_t tensor : {1u, 2u, 4u, 7u}) {
     const Extent& extent = program.extents[tensor];
     const uint64_t offset = extent.file_offset + extent.bytes / 2;
@@ -135,7 +133,7 @@ TEST_P(Loads, FindAFlippedBitAndNameItsTensor) {
 }
 
 TEST_P(Loads, GoOnAndReportAllDamageWhereThatIsAsked) {
-  LoadProgram program = MakeLoad(Sizes());
+  LoadProgram program = MakeLoad(Mixed());
   program.options.keep_going = true;
   for (Extent& extent : program.extents) extent.memory = nullptr;  // Verification: read and sum only.
   for (const uint32_t tensor : {1u, 4u}) {
@@ -156,14 +154,14 @@ TEST_P(Loads, GoOnAndReportAllDamageWhereThatIsAsked) {
 }
 
 TEST_P(Loads, BelieveWhatIsReadWhereVerificationIsOff) {
-  LoadProgram program = MakeLoad(Sizes());
+  LoadProgram program = MakeLoad(Mixed());
   program.verify.assign(program.verify.size(), 0);
   FlipBit(program.paths[program.extents[4].file], program.extents[4].file_offset);
   EXPECT_TRUE(Run(program).failure.status.ok());
 }
 
 TEST_P(Loads, SayThatAFileEndsTooEarly) {
-  const LoadProgram program = MakeLoad(Sizes());
+  const LoadProgram program = MakeLoad(Mixed());
   const Extent& last = program.extents[6];  // The last of the first file.
   ASSERT_EQ(truncate(program.paths[last.file].c_str(), static_cast<off_t>(last.file_offset + last.bytes - 1)), 0);
   const ReadOutcome outcome = Run(program);
@@ -175,7 +173,7 @@ TEST_P(Loads, SayThatAFileEndsTooEarly) {
 }
 
 TEST_P(Loads, SayWhichFileIsMissing) {
-  LoadProgram program = MakeLoad(Sizes());
+  LoadProgram program = MakeLoad(Mixed());
   ASSERT_TRUE(base_.Unlink(program.paths[1]).ok());
   const ReadOutcome outcome = Run(program);
   EXPECT_FALSE(outcome.failure.status.ok());
@@ -192,7 +190,7 @@ TEST_P(Loads, SayWhichFileIsMissing) {
 }
 
 TEST_P(Loads, HandEveryFailedReadToTheCaller) {
-  const LoadProgram program = MakeLoad(Sizes());
+  const LoadProgram program = MakeLoad(Mixed());
   ASSERT_TRUE(Run(program).failure.status.ok());
   const size_t reads = fs_.Count("pread");
   ASSERT_GT(reads, 0u);
@@ -212,7 +210,7 @@ TEST_P(Loads, HandEveryFailedReadToTheCaller) {
 }
 
 TEST_P(Loads, StopWhenAborted) {
-  const LoadProgram program = MakeLoad(Sizes());
+  const LoadProgram program = MakeLoad(Mixed());
   fs_.set_fault([&](const FileOperation& o) -> std::optional<int> {
     if (o.call == "pread") aborted_ = true;
     return std::nullopt;
@@ -224,7 +222,7 @@ TEST_P(Loads, StopWhenAborted) {
 
 TEST_P(Loads, WriteNothingOutsideTheirDestinations) {
   // Destinations side by side, with a byte between them that nobody may touch.
-  LoadProgram program = MakeLoad(Sizes());
+  LoadProgram program = MakeLoad(Mixed());
   size_t total = 64;
   for (const Extent& extent : program.extents) total += extent.bytes + 1;
   std::vector<uint8_t> room(total, 0xa5);

@@ -1,17 +1,12 @@
-#ifndef TENSOR_CHECKPOINT_IO_FILE_SYSTEM_FOR_TEST_H_
-#define TENSOR_CHECKPOINT_IO_FILE_SYSTEM_FOR_TEST_H_
-
-#include <gtest/gtest.h>
+#ifndef TENSOR_CHECKPOINT_IO_RECORDING_FILE_SYSTEM_FOR_TEST_H_
+#define TENSOR_CHECKPOINT_IO_RECORDING_FILE_SYSTEM_FOR_TEST_H_
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <functional>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -19,54 +14,24 @@
 
 namespace tensor_checkpoint {
 
-// A directory of its own for a test, removed at the end.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = testing::TempDir() + "tensor-checkpoint-XXXXXX";
-    EXPECT_NE(mkdtemp(name.data()), nullptr) << name;
-    path_ = name;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
-// One call on the port, as ObservedFileSystem saw it. `call` is the name of the system call that it stands for.
+// One call on the port. `call` is the name of the system call that it stands for.
 struct FileOperation {
   std::string call;
   std::string path;
   uint64_t offset = 0;
   size_t bytes = 0;
   bool direct = false;
+  // The memory of a transfer, valid during the call only.
+  uint8_t* data = nullptr;
 
-  bool operator==(const FileOperation&) const = default;
   std::string ToString() const { return call + " " + path; }
 };
 
-// Wraps a file system, records every operation that reaches it in order, and lets a test fail or shorten any of them.
-// Operations that fail are recorded too, and don't reach the file system behind. May be called by any thread; the hooks
-// are set before and are called one at a time.
-class ObservedFileSystem final : public FileSystem {
+// Wraps a file system, which must outlive it, and records every operation that reaches it, in order. May be called by
+// any thread. FaultyFileSystem decides in the hooks what becomes of an operation.
+class RecordingFileSystem : public FileSystem {
  public:
-  // errno to fail with, or nothing.
-  using Fault = std::function<std::optional<int>(const FileOperation&)>;
-  // How many of a transfer's bytes the system call takes at most.
-  using Limit = std::function<size_t(const FileOperation&)>;
-
-  explicit ObservedFileSystem(FileSystem* base) : base_(base) {}
-
-  void set_fault(Fault fault) { fault_ = std::move(fault); }
-  void set_limit(Limit limit) { limit_ = std::move(limit); }
+  explicit RecordingFileSystem(FileSystem* base) : base_(base) {}
 
   std::vector<FileOperation> operations() const {
     std::lock_guard lock(mutex_);
@@ -82,13 +47,14 @@ class ObservedFileSystem final : public FileSystem {
     const char* const call = request.kind == IoRequest::Kind::kRead    ? "pread"
                              : request.kind == IoRequest::Kind::kWrite ? "pwrite"
                                                                        : "fdatasync";
-    const FileOperation operation{call, request.file->path(), request.offset, request.bytes, request.direct};
+    const FileOperation operation{call,          request.file->path(), request.offset,
+                                  request.bytes, request.direct,       request.data};
     if (const auto error = Observe(operation)) {
       return done({Status::FromErrno(*error, call, operation.path, static_cast<int64_t>(operation.offset)), 0});
     }
     IoRequest limited = request;
-    if (limit_ && request.kind != IoRequest::Kind::kSync) {
-      limited.bytes = std::min(request.bytes, limit_(operation));
+    if (request.kind != IoRequest::Kind::kSync) {
+      limited.bytes = std::min(request.bytes, Limit(operation));
       // A direct call that stops in the middle of a sector can't be asked for; it is made buffered behind the scenes.
       const uint32_t unit = request.file->direct().offset;
       if (limited.direct && (unit == 0 || limited.bytes % unit != 0)) limited.direct = false;
@@ -144,6 +110,12 @@ class ObservedFileSystem final : public FileSystem {
     return base_->LockDirectory(path);
   }
 
+ protected:
+  // errno to fail with in place of the call, or nothing. Called for one operation at a time.
+  virtual std::optional<int> Fault(const FileOperation&) { return std::nullopt; }
+  // How many of a transfer's bytes the system call takes at most.
+  virtual size_t Limit(const FileOperation& operation) { return operation.bytes; }
+
  private:
   static Status Fail(int error, const char* syscall, const std::string& path) {
     return Status::FromErrno(error, syscall, path);
@@ -152,16 +124,14 @@ class ObservedFileSystem final : public FileSystem {
   std::optional<int> Observe(FileOperation operation) {
     std::lock_guard lock(mutex_);
     operations_.push_back(std::move(operation));
-    return fault_ ? fault_(operations_.back()) : std::nullopt;
+    return Fault(operations_.back());
   }
 
   FileSystem* const base_;
-  Fault fault_;
-  Limit limit_;
   mutable std::mutex mutex_;
   std::vector<FileOperation> operations_;
 };
 
 }  // namespace tensor_checkpoint
 
-#endif  // TENSOR_CHECKPOINT_IO_FILE_SYSTEM_FOR_TEST_H_
+#endif  // TENSOR_CHECKPOINT_IO_RECORDING_FILE_SYSTEM_FOR_TEST_H_
