@@ -19,8 +19,8 @@ while (true) {
   if (mode === 'replace') await run.manager.save({ checkpointNumber: step % 3 });
   else if (mode === 'async') {
     await run.manager.save({ enableAsync: true });
-    // The save before this one has ended: this one had to wait for it.
-    writeSync(1, `${step - 1}\n`);
+    // The save before this one has ended: this one had to wait for it. Before the first there is none.
+    if (step > 1) writeSync(1, `${step - 1}\n`);
     continue;
   } else await run.manager.save();
   writeSync(1, `${step}\n`);
