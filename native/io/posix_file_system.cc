@@ -119,9 +119,11 @@ Result<std::unique_ptr<File>> PosixFileSystem::Create(const std::string& path, b
 }
 
 Result<std::unique_ptr<File>> PosixFileSystem::Open(const std::string& path, bool direct) {
-  Descriptor fd(Retry([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
+  // A pipe in a file's place must not be waited for; to files O_NONBLOCK means nothing.
+  constexpr int kFlags = O_RDONLY | O_NONBLOCK;
+  Descriptor fd(Retry([&] { return open(path.c_str(), kFlags | O_CLOEXEC); }));
   if (fd.get() < 0) return Failure("open", path);
-  return MakeFile(path, std::move(fd), O_RDONLY, direct);
+  return MakeFile(path, std::move(fd), kFlags, direct);
 }
 
 Result<uint64_t> PosixFileSystem::Size(File& file) {

@@ -2,7 +2,7 @@
  * What a manager finds in its directory when it is constructed. Synchronous, since a constructor can't wait: the one
  * place that reads files without the engine, and only the state file and, where that is lost, the age of indexes.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { indexPath } from '../bundle/index.ts';
 import { type CheckpointState, parseCheckpointState } from '../checkpoint/state-file.ts';
@@ -88,7 +88,13 @@ export function interpretState(bytes: Uint8Array): StateFile {
 
 function readState(path: string): StateFile | null {
   try {
-    return interpretState(readFileSync(path));
+    // A pipe in the file's place must not be waited for.
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      return interpretState(readFileSync(file));
+    } finally {
+      closeSync(file);
+    }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     return code === 'ENOENT' || code === 'ENOTDIR' ? null : { text: undefined, problem: message };

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -185,5 +186,23 @@ describe('what can not be a path or an option', () => {
     process.chdir(home);
     expect(await following.next()).toEqual({ done: false, value: join(where, 'ckpt-1') });
     expect((await verifying).ok).toBe(true);
+  });
+});
+
+describe('a pipe in the place of', () => {
+  it('an index is damage, and nobody waits for it', async () => {
+    const where = directory();
+    execFileSync('mkfifo', [join(where, 'ckpt-1.index')]);
+    await expect(loadCheckpoint(join(where, 'ckpt-1'))).rejects.toMatchObject({ code: 'DATA_LOSS' });
+    expect((await verifyCheckpoint(join(where, 'ckpt-1'))).ok).toBe(false);
+  });
+
+  it('the state file is passed over with a warning, and nobody waits for it', async () => {
+    const where = directory();
+    execFileSync('mkfifo', [join(where, 'checkpoint')]);
+    const run = startRun(where);
+    await new Promise(setImmediate);
+    await run.manager.close();
+    expect(run.warnings).toMatchObject([{ kind: 'state', message: expect.stringMatching(/can't be used/) }]);
   });
 });
