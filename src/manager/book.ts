@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { printCheckpointState, STATE_FILE_NAME } from '../checkpoint/state-file.ts';
 import type { StateRequest } from '../checkpoint/write-handle.ts';
-import { invalidArgument } from '../errors.ts';
+import { describeValue, invalidArgument } from '../errors.ts';
 import { type DirectoryLock, makeDirectoriesSync, readDirectorySync } from '../native/engine.ts';
 import type { ManagerWarning } from './events.ts';
 import { lockForManager } from './lock.ts';
@@ -128,7 +128,9 @@ export class DirectoryBook {
   #now(): number {
     const milliseconds = this.#options.clock();
     if (!Number.isFinite(milliseconds)) {
-      throw invalidArgument(`CheckpointManager: the clock must return milliseconds, not ${milliseconds}.`);
+      throw invalidArgument(
+        `CheckpointManager: the clock must return milliseconds, not ${describeValue(milliseconds)}.`,
+      );
     }
     return milliseconds / 1000;
   }

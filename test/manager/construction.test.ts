@@ -53,6 +53,7 @@ describe('construction', () => {
     ['lastCheckpointStep', 0.5],
     ['onDamaged', 'ignore'],
     ['clock', 1000],
+    ['clock', () => Symbol('now')],
     ['initFn', 'init'],
     ['readOnly', 'yes'],
     ['stepCounter', 3],
