@@ -1,3 +1,4 @@
+import { describeValue } from '../errors.ts';
 import { printDouble, printString, TextTokenizer } from './text-format.ts';
 
 /**
@@ -46,7 +47,7 @@ export function parseCheckpointState(text: string): CheckpointState {
   let lastPreserved = 0;
   while (!tokens.atEnd) {
     const name = tokens.consumeName();
-    if (!KNOWN_FIELDS.has(name)) throw tokens.error(`CheckpointState has no field named "${name}"`);
+    if (!KNOWN_FIELDS.has(name)) throw tokens.error(`CheckpointState has no field named ${describeValue(name)}`);
     tokens.consume(':');
     if (name === 'model_checkpoint_path') latest = tokens.consumeString();
     else if (name === 'last_preserved_timestamp') lastPreserved = tokens.consumeDouble();

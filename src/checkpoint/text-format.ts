@@ -1,4 +1,4 @@
-import { CheckpointError } from '../errors.ts';
+import { CheckpointError, describeValue } from '../errors.ts';
 
 /**
  * The part of protobuf's text format that a message of strings and doubles needs, with the leniency and the refusals
@@ -85,7 +85,7 @@ export class TextTokenizer {
   }
 
   #unexpected(expected: string): CheckpointError {
-    return this.error(`expected ${expected}, found ${this.#token === '' ? 'the end' : JSON.stringify(this.#token)}`);
+    return this.error(`expected ${expected}, found ${this.#token === '' ? 'the end' : describeValue(this.#token)}`);
   }
 
   #advance(): void {
