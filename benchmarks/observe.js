@@ -1,8 +1,12 @@
 // What a save or a restore costs the process that does it, beside time.
 import { readFileSync, writeFileSync } from 'node:fs';
 
-/** Runs `work` and reports seconds, CPU seconds, the longest gap of the event loop and the growth of peak memory. */
+/**
+ * Runs `work` and reports seconds, CPU seconds, the longest gap of the event loop, the part of it in which
+ * `work` itself ran before it first waited, and the growth of peak memory.
+ */
 export async function observe(work) {
+  globalThis.gc?.(); // The garbage of what was before is not this work's.
   const before = resetPeak();
   const cpuBefore = process.cpuUsage();
   let gap = 0;
@@ -17,7 +21,9 @@ export async function observe(work) {
   gap = 0;
   last = performance.now();
   const start = performance.now();
-  const result = await work();
+  const pending = work();
+  const beginMs = performance.now() - start;
+  const result = await pending;
   const end = performance.now();
   gap = Math.max(gap, end - last - 1);
   clearInterval(timer);
@@ -27,6 +33,7 @@ export async function observe(work) {
     seconds: (end - start) / 1000,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     gapMs: gap,
+    beginMs,
     extraBytes: Math.max(0, status('VmHWM') - before),
   };
 }
