@@ -129,6 +129,8 @@ export class WireReader {
   }
 }
 
+const encoder = new TextEncoder();
+
 /** Appends to memory that grows. Positions stay valid, views of the memory don't. */
 export class WireWriter {
   #bytes: Uint8Array;
@@ -204,6 +206,27 @@ export class WireWriter {
       bytes.set(data.subarray(start, end), this.#length);
     }
     this.#length += count;
+  }
+
+  /** The length of `value` in UTF-8 as a varint, then its bytes. */
+  lengthAndText(value: string): void {
+    // Names are ASCII but for the rarest; the encoder costs several times what their bytes do.
+    const start = this.#length;
+    this.varint(value.length);
+    const bytes = this.reserve(value.length);
+    let at = this.#length;
+    for (let i = 0; i < value.length; i++) {
+      const code = value.charCodeAt(i);
+      if (code > 127) {
+        this.#length = start;
+        const encoded = encoder.encode(value);
+        this.varint(encoded.length);
+        this.append(encoded);
+        return;
+      }
+      bytes[at++] = code;
+    }
+    this.#length = at;
   }
 
   clear(): void {

@@ -26,8 +26,6 @@ export interface GraphAttribute {
   readonly checkpointKey: string;
 }
 
-const encoder = new TextEncoder();
-
 /** Serializes a graph. Deterministic: fields in order, zero values left out, as TensorFlow's serializer does. */
 export function encodeObjectGraph(graph: ObjectGraph): Uint8Array {
   const out = new WireWriter(64 * graph.nodes.length + 256);
@@ -73,7 +71,9 @@ function number(to: WireWriter, field: number, value: number): void {
 }
 
 function text(to: WireWriter, field: number, value: string): void {
-  if (value !== '') bytes(to, field, encoder.encode(value));
+  if (value === '') return;
+  to.byte((field << 3) | WireType.bytes);
+  to.lengthAndText(value);
 }
 
 /** Appends `from` as a submessage and empties it. */

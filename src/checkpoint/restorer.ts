@@ -41,6 +41,7 @@ export class Restorer {
     const graph = byName
       ? graphByNames(walkNow(root, this.#resolve), bundle.entries)
       : decodeObjectGraph(await readGraph(bundle, options), bundle.prefix);
+    await nextTurn();
     const session = new RestoreSession(bundle.prefix, graph, bundle.entries, this.#resolve, this.#order);
     await this.#load(session, bundle, session.match(root), options);
     this.#waiting = [session, ...this.#waiting].filter(({ complete }) => !complete).slice(0, REMEMBERED_RESTORES);
@@ -85,10 +86,16 @@ export class Restorer {
   ): Promise<void> {
     const matches = await promiseOf(matching);
     checkMatches(matches, bundle);
+    await nextTurn();
     await writesOf(matches.map(({ node }) => node.identity));
     await loadMatches(matches, bundle, session, options);
     for (const node of session.above(matches)) await node.afterRestore?.();
   }
+}
+
+/** Lets the event loop turn between the parts of a restore that take milliseconds each when there are many tensors. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Opens a checkpoint, or that of a SavedModel's directory. */
