@@ -23,7 +23,6 @@ run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', 'test/native'], 
   LD_PRELOAD: runtime,
   // Node itself is not built for leak checking; what it keeps until exit would drown ours.
   ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1',
-  TENSOR_CHECKPOINT_SANITIZED: '1',
 });
 
 function run(command, args, env) {

@@ -50,22 +50,27 @@ uint32_t Environment::Add(Napi::Function callback, Napi::Object memory) {
   return id;
 }
 
-uint32_t Environment::Start(SaveProgram program, Napi::Function on_event, Napi::Object memory,
-                            std::vector<Allocations::Pin> pins) {
-  const uint32_t id = Add(on_event, memory);
+Environment::Entry& Environment::AddProgram(uint32_t& id, Napi::Function on_event, Napi::Object memory,
+                                            std::vector<Allocations::Pin> pins, bool is_load) {
+  id = Add(on_event, memory);
   Entry& entry = entries_[id];
   entry.pins = std::move(pins);
-  entry.sink = std::make_unique<Sink>(*this, id, false);
+  entry.sink = std::make_unique<Sink>(*this, id, is_load);
+  return entry;
+}
+
+uint32_t Environment::Start(SaveProgram program, Napi::Function on_event, Napi::Object memory,
+                            std::vector<Allocations::Pin> pins) {
+  uint32_t id;
+  Entry& entry = AddProgram(id, on_event, memory, std::move(pins), false);
   entry.program = engine_->StartSave(std::move(program), *entry.sink);
   return id;
 }
 
 uint32_t Environment::Start(LoadProgram program, Napi::Function on_event, Napi::Object memory,
                             std::vector<Allocations::Pin> pins) {
-  const uint32_t id = Add(on_event, memory);
-  Entry& entry = entries_[id];
-  entry.pins = std::move(pins);
-  entry.sink = std::make_unique<Sink>(*this, id, true);
+  uint32_t id;
+  Entry& entry = AddProgram(id, on_event, memory, std::move(pins), true);
   entry.program = engine_->StartLoad(std::move(program), *entry.sink);
   return id;
 }

@@ -60,6 +60,8 @@ class Environment {
   };
 
   uint32_t Add(Napi::Function callback, Napi::Object memory);
+  Entry& AddProgram(uint32_t& id, Napi::Function on_event, Napi::Object memory, std::vector<Allocations::Pin> pins,
+                    bool is_load);
   void Post(Message message);
   void Drain();
   void Close();

@@ -32,7 +32,7 @@ export interface Layout {
 const MiB = 2 ** 20;
 
 /** Shards where the caller doesn't say: one below 64 MiB, then as many as let files be synced side by side. */
-export function defaultShardCount(totalBytes: number): number {
+function defaultShardCount(totalBytes: number): number {
   if (totalBytes < 64 * MiB) return 1;
   if (totalBytes < 1024 * MiB) return 2;
   return 4;

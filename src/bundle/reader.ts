@@ -16,7 +16,7 @@ import { readStrings } from './strings.ts';
 import type { Bundle, BundleEntryInfo, BundleReadOptions, BundleReadRequest, TensorSlice } from './types.ts';
 
 /** An index beyond this is refused before it is read. Ten million tensors have about 700 MiB. */
-export const MAX_INDEX_BYTES = 2 ** 31;
+const MAX_INDEX_BYTES = 2 ** 31;
 
 /** A box of a tensor and the memory it goes to. */
 interface Region {

@@ -16,7 +16,7 @@ export const PYTHON_STATE = 'py_state';
 export const SAVE_COUNTER = 'save_counter';
 
 /** A local name as one part of a key: `.` → `..`, `/` → `.S`. Injective, and never collides with `.ATTRIBUTES`. */
-export function escapeName(name: string): string {
+function escapeName(name: string): string {
   if (!name.includes('.') && !name.includes('/')) return name;
   return name.replaceAll('.', '..').replaceAll('/', '.S');
 }

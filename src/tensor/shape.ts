@@ -1,7 +1,7 @@
 import { invalidArgument } from '../errors.ts';
 
 /** TensorFlow's TensorShape::MaxDimensions. */
-export const MAX_RANK = 254;
+const MAX_RANK = 254;
 
 /** Number of elements of a shape that was already checked. A scalar (`[]`) has one. */
 export function elementCount(shape: readonly number[]): number {
