@@ -12,10 +12,12 @@
         'native/base/thread_pool.cc',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/checksum\').filter(f => /\\.cc$/.test(f) && !/_(test|bench)\\.cc$/.test(f)).map(f => \'native/checksum/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/io\').filter(f => /\\.cc$/.test(f) && !/_test\\.cc$/.test(f)).map(f => \'native/io/\' + f).join(\' \')")',
+        '<!@(node -p "require(\'fs\').readdirSync(\'native/device\').filter(f => /\\.cc$/.test(f) && !/_test\\.cc$/.test(f)).map(f => \'native/device/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/pipeline\').filter(f => /\\.cc$/.test(f) && !/_test\\.cc$/.test(f)).map(f => \'native/pipeline/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/binding\').filter(f => /\\.cc$/.test(f)).map(f => \'native/binding/\' + f).join(\' \')")',
       ],
       'include_dirs': ['native'],
+      'libraries': ['-ldl'],
       'dependencies': ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api"],
       'defines': [
         'NAPI_VERSION=8',

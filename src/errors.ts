@@ -23,9 +23,9 @@ export interface CheckpointErrorContext {
   key?: string;
   /** Byte offset in `path`. */
   offset?: number;
-  /** Symbolic errno of the failed system call, e.g. `ENOSPC`. */
+  /** Symbolic errno of the failed system call, e.g. `ENOSPC`; for `CUDA_ERROR` the driver's name, e.g. `CUDA_ERROR_OUT_OF_MEMORY`. */
   errno?: string;
-  /** The failed system call. */
+  /** The failed system call or driver function. */
   syscall?: string;
   /** All defects, where one check found several (see `LoadStatus`, `restore`). */
   problems?: readonly { code: CheckpointErrorCode; message: string; key?: string; path?: string; offset?: number }[];

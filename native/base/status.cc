@@ -54,6 +54,10 @@ std::string_view CodeName(Code code) {
       return "UNSUPPORTED";
     case Code::kOutOfRange:
       return "OUT_OF_RANGE";
+    case Code::kCudaUnavailable:
+      return "CUDA_UNAVAILABLE";
+    case Code::kCudaError:
+      return "CUDA_ERROR";
   }
   return "IO_ERROR";
 }
@@ -113,7 +117,7 @@ std::string ErrnoName(int error) {
 }
 
 Status::Status(Code code, std::string message, std::string path, int64_t offset)
-    : detail_(std::make_shared<const Detail>(Detail{code, 0, "", std::move(path), offset, std::move(message)})) {
+    : detail_(std::make_shared<const Detail>(Detail{code, 0, "", std::move(path), offset, std::move(message), {}})) {
   assert(code != Code::kOk);
 }
 
@@ -121,8 +125,20 @@ Status Status::FromErrno(int error, const char* syscall, std::string path, int64
   Status status;
   std::string message = Describe(error, syscall, path, offset);
   status.detail_ = std::make_shared<const Detail>(
-      Detail{CodeOfErrno(error), error, syscall, std::move(path), offset, std::move(message)});
+      Detail{CodeOfErrno(error), error, syscall, std::move(path), offset, std::move(message), {}});
   return status;
+}
+
+Status Status::FromDriver(std::string name, const char* function, std::string message) {
+  Status status;
+  status.detail_ = std::make_shared<const Detail>(
+      Detail{Code::kCudaError, 0, function, {}, kNoOffset, std::move(message), std::move(name)});
+  return status;
+}
+
+std::string Status::error_name() const {
+  if (detail_ == nullptr) return {};
+  return detail_->error != 0 ? ErrnoName(detail_->error) : detail_->driver_error;
 }
 
 const std::string& Status::Empty() {

@@ -23,6 +23,8 @@ enum class Code : uint8_t {
   kDirectoryLocked,
   kUnsupported,
   kOutOfRange,
+  kCudaUnavailable,
+  kCudaError,
 };
 
 // The code as the contract spells it, e.g. "NO_SPACE".
@@ -50,11 +52,17 @@ class [[nodiscard]] Status {
   // `offset` the position in it. The message is made of them.
   static Status FromErrno(int error, const char* syscall, std::string path, int64_t offset = kNoOffset);
 
+  // A failure that a device driver reported, under the driver's own name for it, e.g. "CUDA_ERROR_OUT_OF_MEMORY".
+  // `function` must be a literal. Always kCudaError.
+  static Status FromDriver(std::string name, const char* function, std::string message);
+
   bool ok() const { return detail_ == nullptr; }
   Code code() const { return detail_ ? detail_->code : Code::kOk; }
   // 0: no system call failed.
   int error() const { return detail_ ? detail_->error : 0; }
-  // Empty: no system call failed.
+  // The symbol of error(), or the driver's name for its failure; empty where there is neither.
+  std::string error_name() const;
+  // The system call or driver function that failed; empty where none did.
   std::string_view syscall() const { return detail_ ? std::string_view(detail_->syscall) : std::string_view(); }
   const std::string& path() const { return detail_ ? detail_->path : Empty(); }
   int64_t offset() const { return detail_ ? detail_->offset : kNoOffset; }
@@ -68,6 +76,7 @@ class [[nodiscard]] Status {
     std::string path;
     int64_t offset;
     std::string message;
+    std::string driver_error;
   };
 
   static const std::string& Empty();

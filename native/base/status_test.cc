@@ -89,6 +89,8 @@ TEST(CodeName, SpellsCodesAsTheContractDoes) {
       {Code::kDirectoryLocked, "DIRECTORY_LOCKED"},
       {Code::kUnsupported, "UNSUPPORTED"},
       {Code::kOutOfRange, "OUT_OF_RANGE"},
+      {Code::kCudaUnavailable, "CUDA_UNAVAILABLE"},
+      {Code::kCudaError, "CUDA_ERROR"},
   };
   for (const auto& [code, name] : expected) EXPECT_EQ(CodeName(code), name);
 }

@@ -32,8 +32,9 @@ Napi::Value Start(const Napi::CallbackInfo& info) {
   Program program;
   std::vector<Allocations::Pin> pins;
   if (!FromJs(info[0], program, pins)) return env.Undefined();
-  // The list of buffers is kept alive as one object.
-  Napi::Object memory = info[0].As<Napi::Object>().Get("buffers").As<Napi::Object>();
+  // What must stay alive, as one object.
+  Napi::Object memory = Napi::Object::New(env);
+  for (const char* name : {"buffers", "owners"}) memory.Set(name, info[0].As<Napi::Object>().Get(name));
   return Napi::Number::New(env, Environment::Of(env).Start(std::move(program), info[1].As<Napi::Function>(), memory,
                                                          std::move(pins)));
 }

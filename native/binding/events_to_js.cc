@@ -68,7 +68,7 @@ Napi::Object ErrorToJs(Napi::Env env, const Failure& failure) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("code", std::string(CodeName(status.code())));
   object.Set("message", status.message());
-  if (status.error() != 0) object.Set("errno", ErrnoName(status.error()));
+  if (std::string name = status.error_name(); !name.empty()) object.Set("errno", name);
   if (!status.syscall().empty()) object.Set("syscall", std::string(status.syscall()));
   if (!status.path().empty()) object.Set("path", status.path());
   if (status.offset() != Status::kNoOffset) SetNumber(object, "offset", static_cast<double>(status.offset()));

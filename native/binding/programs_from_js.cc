@@ -161,13 +161,29 @@ TransferOptions Options(Reader& reader, Napi::Object program) {
   return options;
 }
 
+std::vector<DeviceRow> Devices(Reader& reader, Napi::Object program) {
+  std::vector<DeviceRow> devices;
+  Napi::Value value = reader.Get(program, "devices");
+  if (value.IsUndefined()) return devices;
+  Napi::Object object = reader.Object(value, "devices");
+  const auto ordinal = reader.Words(object, "ordinal");
+  const auto stream = reader.Doubles(object, "stream");
+  if (ordinal.size() != stream.size()) reader.Fail("the columns of devices differ in length");
+  for (size_t i = 0; reader.ok() && i < ordinal.size(); ++i) {
+    const bool has_stream = stream[i] != -1;
+    devices.push_back({ordinal[i], has_stream, has_stream ? reader.Whole(stream[i], "devices.stream") : 0});
+  }
+  return devices;
+}
+
 // The part of extents that saves and loads share; `addresses` is the column with offsets into the buffers.
 void Extents(Reader& reader, Napi::Object program, const char* addresses, size_t files, size_t tensors, bool save,
-             std::vector<Extent>& out, std::vector<Allocations::Pin>& pins) {
+             size_t devices, std::vector<Extent>& out, std::vector<Allocations::Pin>& pins) {
   const std::vector<Reader::Memory> buffers = reader.Buffers(program, pins);
   // No JS runs from here on: the columns stay where they are.
   Napi::Object object = reader.Member(program, "extents");
-  const auto kind = save ? reader.Bytes(object, "kind") : std::span<const uint8_t>();
+  const bool has_kind = save || !reader.Get(object, "kind").IsUndefined();
+  const auto kind = has_kind ? reader.Bytes(object, "kind") : std::span<const uint8_t>();
   const auto buffer = reader.Words(object, "buffer");
   const auto address = reader.Doubles(object, addresses);
   const auto bytes = reader.Doubles(object, "bytes");
@@ -175,7 +191,7 @@ void Extents(Reader& reader, Napi::Object program, const char* addresses, size_t
   const auto offset = reader.Doubles(object, "fileOffset");
   const auto tensor = reader.Words(object, "tensor");
   const size_t count = bytes.size();
-  if ((save && kind.size() != count) || buffer.size() != count || address.size() != count || file.size() != count ||
+  if ((has_kind && kind.size() != count) || buffer.size() != count || address.size() != count || file.size() != count ||
       offset.size() != count || tensor.size() != count) {
     return reader.Fail("the columns of extents differ in length");
   }
@@ -192,14 +208,17 @@ void Extents(Reader& reader, Napi::Object program, const char* addresses, size_t
     if (static_cast<double>(extent.bytes) + static_cast<double>(extent.file_offset) > kMaxSafe) {
       return reader.Fail("an extent ends beyond 2^53 - 1");
     }
-    if (save && kind[i] == 1) {
+    if (!save && buffer[i] == kNoBuffer) continue;
+    if (has_kind && kind[i] != 0) {
+      if (kind[i] > 2) return reader.Fail("extents.kind is not supported");
       extent.memory = reinterpret_cast<uint8_t*>(static_cast<uintptr_t>(at));
       extent.mutable_memory = false;
       if (at == 0 && extent.bytes > 0) return reader.Fail("an extent lies at address 0");
+      if (kind[i] == 1) continue;
+      extent.device = buffer[i];
+      if (extent.device >= devices) return reader.Fail("extents.buffer is no row of devices");
       continue;
     }
-    if (save && kind[i] != 0) return reader.Fail("extents.kind is not supported");
-    if (!save && buffer[i] == kNoBuffer) continue;
     if (buffer[i] >= buffers.size()) return reader.Fail("extents.buffer is out of range");
     const Reader::Memory& memory = buffers[buffer[i]];
     if (at > memory.size || extent.bytes > memory.size - at) return reader.Fail("an extent lies outside of its buffer");
@@ -299,7 +318,9 @@ bool SaveProgramFromJs(Napi::Value value, SaveProgram& program, std::vector<Allo
   for (size_t i = 0; reader.ok() && i < sizes.size(); ++i) program.sizes.push_back(reader.Whole(sizes[i], "files.sizes"));
   program.tensor_count = reader.Index(object, "tensorCount", kMaxTensors);
   program.options = Options(reader, object);
-  Extents(reader, object, "source", program.paths.size(), program.tensor_count, true, program.extents, pins);
+  program.devices = Devices(reader, object);
+  Extents(reader, object, "source", program.paths.size(), program.tensor_count, true, program.devices.size(),
+          program.extents, pins);
   for (size_t i = 0; reader.ok() && i < program.extents.size(); ++i) {
     const Extent& extent = program.extents[i];
     if (extent.file_offset + extent.bytes > program.sizes[extent.file]) reader.Fail("an extent ends beyond its file");
@@ -325,7 +346,8 @@ bool LoadProgramFromJs(Napi::Value value, LoadProgram& program, std::vector<Allo
   program.expected.assign(expected.begin(), expected.end());
   program.verify.assign(verify.begin(), verify.end());
   program.options = Options(reader, object);
-  Extents(reader, object, "target", program.paths.size(), count, false, program.extents, pins);
+  program.devices = Devices(reader, object);
+  Extents(reader, object, "target", program.paths.size(), count, false, program.devices.size(), program.extents, pins);
   return reader.ok();
 }
 

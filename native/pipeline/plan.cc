@@ -126,6 +126,7 @@ Result<Plan> PlanTransfer(const std::vector<Extent>& extents, const std::vector<
     uint64_t end = 0;
     for (; i < order.size() && extents[order[i]].file == file; ++i) {
       const Extent& extent = extents[order[i]];
+      if (extent.device != kHost) return Status(Code::kUnsupported, "device memory can't be saved or restored yet");
       if (extent.bytes == 0) continue;
       if (options.writing && extent.file_offset < end) {
         return Status(Code::kInvalidArgument, "extents of file " + std::to_string(file) + " overlap");

@@ -11,14 +11,24 @@
 // has checked every index, range and length against the memory and lists that it refers to.
 namespace tensor_checkpoint {
 
+inline constexpr uint32_t kHost = UINT32_MAX;
+
 struct Extent {
-  uint8_t* memory = nullptr;  // nullptr in a load: read and sum only.
+  uint8_t* memory = nullptr;  // nullptr in a load: read and sum only. Of a device: its address, for arithmetic only.
   uint64_t bytes = 0;
   uint64_t file_offset = 0;
   uint32_t file = 0;
   uint32_t tensor = 0;
+  uint32_t device = kHost;  // Index into the program's `devices`.
   // The memory may be written to by others while the program runs.
   bool mutable_memory = true;
+};
+
+// Where device memory lies, and after which work it may be read or written.
+struct DeviceRow {
+  uint32_t ordinal = 0;
+  bool has_stream = false;  // Otherwise the context is synchronized.
+  uint64_t stream = 0;
 };
 
 struct Blob {
@@ -58,6 +68,7 @@ struct SaveProgram {
   std::vector<std::string> paths;
   std::vector<uint64_t> sizes;
   std::vector<Extent> extents;
+  std::vector<DeviceRow> devices;
   uint32_t tensor_count = 0;
   std::vector<Blob> blobs;
   std::vector<Step> steps, undo;
@@ -67,6 +78,7 @@ struct SaveProgram {
 struct LoadProgram {
   std::vector<std::string> paths;
   std::vector<Extent> extents;
+  std::vector<DeviceRow> devices;
   std::vector<uint32_t> expected;  // One per tensor, as `verify`.
   std::vector<uint8_t> verify;
   TransferOptions options;

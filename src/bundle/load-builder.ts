@@ -1,5 +1,7 @@
-import { type LoadProgram, NO_BUFFER } from '../native/contract.ts';
+import { ExtentKind, type LoadProgram, NO_BUFFER } from '../native/contract.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
+import type { DeviceMemory } from '../tensor/source.ts';
+import { addressNumber, DeviceRows } from './device-rows.ts';
 
 /** Bytes of staging memory a read uses where the caller doesn't say. */
 export const DEFAULT_STAGING_BYTES = 256 * 2 ** 20;
@@ -13,6 +15,8 @@ export class LoadBuilder {
   readonly #file: number[] = [];
   readonly #fileOffset: number[] = [];
   readonly #bytes: number[] = [];
+  readonly #kind: number[] = [];
+  readonly #devices = new DeviceRows();
   readonly #buffer: number[] = [];
   readonly #target: number[] = [];
   readonly #tensor: number[] = [];
@@ -36,12 +40,29 @@ export class LoadBuilder {
   }
 
   /** Adds bytes of the tensor last started, in the order of its bytes. `into` null: they are only summed. */
-  extent(path: string, fileOffset: number, bytes: number, into: MemoryRange | null, targetOffset = 0): void {
+  extent(
+    path: string,
+    fileOffset: number,
+    bytes: number,
+    into: MemoryRange | DeviceMemory | null,
+    targetOffset = 0,
+  ): void {
     this.#file.push(number(this.#pathNumbers, this.#paths, path));
     this.#fileOffset.push(fileOffset);
     this.#bytes.push(bytes);
-    this.#buffer.push(into === null ? NO_BUFFER : number(this.#bufferNumbers, this.#buffers, into.buffer));
-    this.#target.push(into === null ? 0 : into.byteOffset + targetOffset);
+    const onDevice = into !== null && 'kind' in into;
+    this.#kind.push(onDevice ? ExtentKind.cudaDevice : ExtentKind.jsMemory);
+    if (into === null) {
+      this.#buffer.push(NO_BUFFER);
+      this.#target.push(0);
+    } else if (onDevice) {
+      const key = this.keyOf(this.#keys.length - 1);
+      this.#buffer.push(this.#devices.add(into, key));
+      this.#target.push(addressNumber(into.pointer, 'device address', key) + targetOffset);
+    } else {
+      this.#buffer.push(number(this.#bufferNumbers, this.#buffers, into.buffer));
+      this.#target.push(into.byteOffset + targetOffset);
+    }
     this.#tensor.push(this.#keys.length - 1);
   }
 
@@ -49,7 +70,9 @@ export class LoadBuilder {
     return {
       files: { paths: this.#paths },
       buffers: this.#buffers,
+      ...this.#devices.fields(),
       extents: {
+        kind: Uint8Array.from(this.#kind),
         file: Uint32Array.from(this.#file),
         fileOffset: Float64Array.from(this.#fileOffset),
         bytes: Float64Array.from(this.#bytes),

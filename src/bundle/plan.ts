@@ -4,6 +4,7 @@ import { isDType } from '../tensor/dtypes.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import { checkShape, describeShape, sameShape } from '../tensor/shape.ts';
 import { maskCrc } from './crc.ts';
+import { addressNumber, DeviceRows } from './device-rows.ts';
 import { buildIndexTemplate, fixedByteLength, type IndexTemplate, sortedByBytes } from './index-template.ts';
 import type { ShardRequest } from './layout.ts';
 import { dataPath, MAX_SHARDS } from './names.ts';
@@ -201,6 +202,7 @@ function fillPlan(template: CachedTemplate, entries: readonly BundleEntry[], pre
     tensor: new Uint32Array(count),
   };
   const buffers: ArrayBufferLike[] = [];
+  const deviceRows = new DeviceRows();
   const bufferNumbers = new Map<ArrayBufferLike, number>();
   const numberOf = ({ buffer, byteLength }: MemoryRange): number => {
     // Memory of a tensor's own is not looked up: at 100,000 tensors that would cost more than all the rest.
@@ -241,6 +243,11 @@ function fillPlan(template: CachedTemplate, entries: readonly BundleEntry[], pre
       const { bytes: memory } = source;
       extents.buffer[tensor] = numberOf(memory);
       extents.source[tensor] = memory.byteOffset;
+    } else if (source.kind === 'device') {
+      const { key } = entries[entry]!;
+      extents.kind[tensor] = ExtentKind.cudaDevice;
+      extents.buffer[tensor] = deviceRows.add(source, key);
+      extents.source[tensor] = addressNumber(source.pointer, 'device address', key);
     } else {
       extents.kind[tensor] = ExtentKind.pinnedMemory;
       extents.source[tensor] = source.address;
@@ -253,6 +260,7 @@ function fillPlan(template: CachedTemplate, entries: readonly BundleEntry[], pre
     prefix,
     files: { paths, sizes: layout.fileSizes },
     buffers,
+    ...deviceRows.fields(),
     extents,
     tensorCount: count,
     index: { bytes, patches, seals: template.seals },

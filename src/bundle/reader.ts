@@ -4,6 +4,7 @@ import { elementSize, viewLanes } from '../tensor/dtypes.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
 import { MAX_VIEW_LENGTH, type MemoryRange } from '../tensor/memory.ts';
 import { describeShape } from '../tensor/shape.ts';
+import type { DeviceMemory } from '../tensor/source.ts';
 import { type Box, commonRuns, requestedBox, volume, wholeBox } from './boxes.ts';
 import { dataLoss, inContext } from './damage.ts';
 import { LoadBuilder } from './load-builder.ts';
@@ -24,7 +25,7 @@ interface Region {
   readonly entry: StoredEntry;
   readonly target: Box;
   readonly parts: readonly StoredPart[];
-  readonly into: MemoryRange;
+  readonly into: MemoryRange | DeviceMemory;
   readonly verify: Verify;
 }
 
@@ -209,22 +210,22 @@ class BundleReader implements Bundle {
     return tensors;
   }
 
-  #region(key: string, entry: StoredEntry, target: Box, into: MemoryRange, verify: Verify): Region {
+  #region(key: string, entry: StoredEntry, target: Box, into: MemoryRange | DeviceMemory, verify: Verify): Region {
     return { key, entry, target, parts: storedParts(this.#index, key, entry, target), into, verify };
   }
 
   async #load(regions: readonly Region[], options: BundleReadOptions): Promise<void> {
     await this.#checkFiles(regions);
     const builder = new LoadBuilder();
-    const inPieces: Array<{ region: Region; part: StoredPart }> = [];
+    const inPieces: Array<{ region: Region; part: StoredPart; into: MemoryRange }> = [];
     for (const region of regions) {
       for (const part of region.parts) {
         const path = this.dataPath(part.entry.shard);
-        if (!needsPieces(part, region.target)) {
+        if ('kind' in region.into || !needsPieces(part, region.target)) {
           addPart(builder, region.key, path, part, region.target, region.into, region.verify);
           continue;
         }
-        inPieces.push({ region, part });
+        inPieces.push({ region, part, into: region.into });
         const runs = commonRuns(part.box, region.target);
         const whole = volume(part.box) === runs.count * runs.length;
         if (region.verify ?? whole) {
@@ -234,8 +235,8 @@ class BundleReader implements Bundle {
       }
     }
     await this.#run(builder, options);
-    for (const { region, part } of inPieces) {
-      await readInPieces(part, region.target, region.into, async (fileOffset, piece) => {
+    for (const { region, part, into } of inPieces) {
+      await readInPieces(part, region.target, into, async (fileOffset, piece) => {
         const one = new LoadBuilder();
         one.tensor(region.key, null);
         one.extent(this.dataPath(part.entry.shard), fileOffset, piece.byteLength, piece);

@@ -2,6 +2,7 @@
 
 import { elementSize } from '../tensor/dtypes.ts';
 import { type MemoryRange, viewBytes } from '../tensor/memory.ts';
+import type { DeviceMemory } from '../tensor/source.ts';
 import { type Box, commonRuns, volume } from './boxes.ts';
 import type { LoadBuilder } from './load-builder.ts';
 import type { StoredPart } from './stored-parts.ts';
@@ -29,7 +30,7 @@ export function addPart(
   path: string,
   part: StoredPart,
   target: Box,
-  into: MemoryRange,
+  into: MemoryRange | DeviceMemory,
   verify: Verify,
 ): void {
   const { entry } = part;

@@ -1,8 +1,8 @@
-import type { Progress, SaveExtents } from '../native/contract.ts';
+import type { DeviceTable, Progress, SaveExtents } from '../native/contract.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
-import type { TensorSource } from '../tensor/source.ts';
+import type { DeviceMemory, TensorSource } from '../tensor/source.ts';
 
 /** A tensor to be saved, and its key. */
 export interface BundleEntry {
@@ -28,6 +28,8 @@ export interface BundlePlan {
   readonly prefix: string;
   readonly files: { readonly paths: readonly string[]; readonly sizes: Float64Array };
   readonly buffers: readonly ArrayBufferLike[];
+  readonly devices?: DeviceTable;
+  readonly owners?: readonly object[];
   readonly extents: SaveExtents;
   readonly tensorCount: number;
   /** The index file but for checksums, which native patches and seals into this copy. */
@@ -71,10 +73,10 @@ export interface BundleReadOptions {
   readonly onProgress?: (progress: Progress) => void;
 }
 
-/** Read a fixed-width tensor into memory of exactly its size. */
+/** Read a fixed-width tensor into memory of exactly its size, the host's or a device's. */
 export interface BundleReadRequest {
   readonly key: string;
-  readonly into: MemoryRange;
+  readonly into: MemoryRange | DeviceMemory;
 }
 
 /** An open checkpoint: its index is in memory, whole and checked; the data files are read on demand. */

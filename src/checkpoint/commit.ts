@@ -87,6 +87,8 @@ export function composeSave(commit: Commit): SaveProgram {
   return {
     files: plan.files,
     buffers: plan.buffers,
+    devices: plan.devices,
+    owners: plan.owners,
     extents: plan.extents,
     tensorCount: plan.tensorCount,
     blobs,

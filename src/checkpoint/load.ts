@@ -6,10 +6,12 @@ import {
   isCheckpointError,
 } from '../errors.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
-import { allocateMemory, copyMemory } from '../tensor/memory.ts';
+import { allocateMemory, copyMemory, type MemoryRange } from '../tensor/memory.ts';
 import { describeShape, sameShape } from '../tensor/shape.ts';
+import type { DeviceMemory } from '../tensor/source.ts';
 import type { NormalizedReadOptions } from './options.ts';
 import type { Match, RestoreSession } from './restore-session.ts';
+import type { Destination } from './trackable.ts';
 
 type Problem = NonNullable<CheckpointErrorContext['problems']>[number];
 
@@ -35,12 +37,12 @@ export function checkMatches(matches: readonly Match[], bundle: Bundle): void {
       const shapes = `${describeShape(entry.shape)}, the object's is ${describeShape(value.shape)}`;
       add('SHAPE_MISMATCH', key, `${what}: the stored shape is ${shapes}`);
     } else if (
-      value.destination.kind === 'memory' &&
+      isInPlace(value.destination) &&
       entry.dtype === value.dtype &&
       entry.slices === null &&
-      entry.byteLength !== value.destination.bytes.byteLength
+      entry.byteLength !== memoryOf(value.destination).byteLength
     ) {
-      const sizes = `${entry.byteLength} bytes, the object has ${value.destination.bytes.byteLength}`;
+      const sizes = `${entry.byteLength} bytes, the object has ${memoryOf(value.destination).byteLength}`;
       add('INVALID_ARGUMENT', key, `${what}: stored in ${sizes}`);
     }
   }
@@ -106,7 +108,7 @@ function* batches(matches: readonly Match[], bundle: Bundle, options: Normalized
   let batch: Match[] = [];
   let bytes = 0;
   for (const match of matches) {
-    const size = match.value.destination.kind === 'memory' ? 0 : bundle.entries.get(match.key)!.byteLength;
+    const size = isInPlace(match.value.destination) ? 0 : bundle.entries.get(match.key)!.byteLength;
     if (bytes > 0 && bytes + size > options.stagingBytes) {
       yield batch;
       batch = [];
@@ -129,14 +131,16 @@ async function readBatch(batch: Match[], bundle: Bundle, options: NormalizedRead
   for (const [i, match] of batch.entries()) {
     const { destination } = match.value;
     const entry = bundle.entries.get(match.key)!;
-    if (destination.kind === 'memory') {
-      const { bytes } = destination;
+    if (isInPlace(destination)) {
+      const into = memoryOf(destination);
       if (options.atomic === true) {
-        const copy = { buffer: allocateMemory(bytes.byteLength), byteOffset: 0, byteLength: bytes.byteLength };
+        const copy = { buffer: allocateMemory(into.byteLength), byteOffset: 0, byteLength: into.byteLength };
         requests.push({ key: match.key, into: copy });
-        loaded[i] = { match, give: () => copyMemory(bytes, copy) };
+        const give = () =>
+          destination.kind === 'device' ? destination.fill(copy) : copyMemory(destination.bytes, copy);
+        loaded[i] = { match, give };
       } else {
-        requests.push({ key: match.key, into: bytes });
+        requests.push({ key: match.key, into });
         loaded[i] = { match, give: () => {} };
       }
     } else if (entry.dtype === 'string') {
@@ -148,7 +152,9 @@ async function readBatch(batch: Match[], bundle: Bundle, options: NormalizedRead
       loaded[i] = { match, give: () => destination.assign(tensor) };
     }
   }
-  const inPlace = new Set(options.atomic === true ? [] : batch.filter(isInPlace).map(({ key }) => key));
+  const inPlace = new Set(
+    options.atomic === true ? [] : batch.filter(({ value }) => isInPlace(value.destination)).map(({ key }) => key),
+  );
   try {
     if (requests.length > 0) await bundle.read(requests, { ...read, onProgress: options.onProgress });
   } catch (error) {
@@ -164,8 +170,14 @@ async function readBatch(batch: Match[], bundle: Bundle, options: NormalizedRead
   return loaded;
 }
 
-function isInPlace(match: Match): boolean {
-  return match.value.destination.kind === 'memory';
+type InPlace = Extract<Destination, { kind: 'memory' | 'device' }>;
+
+function isInPlace(destination: Destination): destination is InPlace {
+  return destination.kind !== 'replace';
+}
+
+function memoryOf(destination: InPlace): MemoryRange | DeviceMemory {
+  return destination.kind === 'memory' ? destination.bytes : destination;
 }
 
 /** The same error, with the keys that were overwritten: those it names already (or `replace`s), and these. */

@@ -1,7 +1,7 @@
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
-import type { TensorSource } from '../tensor/source.ts';
+import type { DeviceMemory, TensorSource } from '../tensor/source.ts';
 
 /**
  * What an object in a checkpoint's tree is to the checkpoint: a node of TensorFlow's object graph
@@ -70,6 +70,8 @@ export interface Snapshot {
 export type Destination =
   /** Filled in place: the caller's views stay valid. */
   | { readonly kind: 'memory'; readonly bytes: MemoryRange }
+  /** Memory of a device, filled in place; `fill` copies from the host, for values that are verified first (`atomic`). */
+  | (DeviceMemory & { fill(bytes: MemoryRange): void | Promise<void> })
   /** Read into new memory, verified, then handed over. */
   | { readonly kind: 'replace'; assign(value: HostTensor): void | Promise<void> };
 

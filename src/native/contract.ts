@@ -15,9 +15,27 @@ export const ExtentKind = {
   jsMemory: 0,
   /** At an absolute host address whose content can't change while the program runs (a TensorFlow buffer). */
   pinnedMemory: 1,
-  /** At a CUDA device address. Reserved. */
+  /** At a device address, on row `buffer` of `devices`. */
   cudaDevice: 2,
 } as const;
+
+/** A row of `devices` without a stream: all work of the device's context is waited for. */
+export const NO_STREAM = -1;
+
+/**
+ * Where device memory of a program lies, and what has to happen before it is read or written: one row for each pair of
+ * device and stream, not one for each tensor.
+ */
+export interface DeviceTable {
+  /** Ordinal of the CUDA device, 0 … the number of devices − 1. */
+  readonly ordinal: Uint32Array;
+  /**
+   * Handle of the stream (a CUstream of the device's primary context; 0 or 1 the legacy default stream) whose work
+   * until now, and no more, is waited for by an event. {@link NO_STREAM}: the context is synchronized once, on a thread
+   * of the engine's.
+   */
+  readonly stream: Float64Array;
+}
 
 /** In a load program: the extent has no destination, its bytes are only read and summed. */
 export const NO_BUFFER = 0xffffffff;
@@ -28,9 +46,9 @@ export const NO_BUFFER = 0xffffffff;
  */
 export interface SaveExtents {
   readonly kind: Uint8Array;
-  /** Index into `buffers`; ignored for absolute addresses. */
+  /** Index into `buffers`, for device memory into `devices`; ignored for absolute addresses of the host. */
   readonly buffer: Uint32Array;
-  /** Byte offset into that buffer, or the absolute address. */
+  /** Byte offset into that buffer, or the absolute address (of the host or of the device). */
   readonly source: Float64Array;
   readonly bytes: Float64Array;
   /** Index into `files`. */
@@ -83,6 +101,10 @@ export interface SaveProgram {
   readonly files: { readonly paths: readonly string[]; readonly sizes: Float64Array };
   /** Memory that extents refer to; kept alive until the program has ended. Resizable buffers are refused. */
   readonly buffers: readonly ArrayBufferLike[];
+  /** Needed when an extent lies in device memory. */
+  readonly devices?: DeviceTable;
+  /** Objects that absolute and device addresses belong to: kept alive until the program has ended. */
+  readonly owners?: readonly object[];
   readonly extents: SaveExtents;
   readonly tensorCount: number;
   readonly blobs: readonly Blob[];
@@ -135,9 +157,13 @@ export interface NativeError {
     | 'ABORTED'
     | 'DIRECTORY_LOCKED'
     | 'UNSUPPORTED'
-    | 'OUT_OF_RANGE';
+    | 'OUT_OF_RANGE'
+    | 'CUDA_UNAVAILABLE'
+    | 'CUDA_ERROR';
   readonly message: string;
+  /** The system's name for the failure, for `CUDA_ERROR` the driver's, e.g. `CUDA_ERROR_OUT_OF_MEMORY`. */
   readonly errno?: string;
+  /** The system call or driver function that failed. */
   readonly syscall?: string;
   readonly path?: string;
   readonly offset?: number;
@@ -171,11 +197,16 @@ export type SaveEvent =
 export interface LoadProgram {
   readonly files: { readonly paths: readonly string[] };
   readonly buffers: readonly ArrayBufferLike[];
+  /** As in {@link SaveProgram}. A target's stream is waited for before the target is written to. */
+  readonly devices?: DeviceTable;
+  readonly owners?: readonly object[];
   readonly extents: {
+    /** Without it all targets are `jsMemory`. */
+    readonly kind?: Uint8Array;
     readonly file: Uint32Array;
     readonly fileOffset: Float64Array;
     readonly bytes: Float64Array;
-    /** Index into `buffers`, or NO_BUFFER: read and sum only. */
+    /** Index into `buffers` or `devices`, or NO_BUFFER: read and sum only. */
     readonly buffer: Uint32Array;
     readonly target: Float64Array;
     readonly tensor: Uint32Array;

@@ -67,7 +67,7 @@ export async function restore(
     const { dtype, shape, bytes } = checkpoint.values.get(match.key)!;
     const data = Array.isArray(bytes) ? bytes : bytes.slice();
     const { destination } = match.value;
-    if (destination.kind === 'memory') throw new Error('not used by the adapter');
+    if (destination.kind !== 'replace') throw new Error('not used by the adapter');
     await destination.assign(new HostTensor({ dtype, shape, data }));
     session.assigned(match);
   }
