@@ -73,7 +73,7 @@ export class CheckpointLoadStatus implements LoadStatus {
     const tree = this.#host.tree();
     const paths = tree.paths();
     return paths.filter((_, id) => {
-      const count = tree.values[id]!.length;
+      const count = needed(tree, id);
       const object = tree.nodes[id]!.identity;
       return count > 0 && object !== this.#optional && !this.#session.hasRestored(object, count);
     });
@@ -137,7 +137,7 @@ export class NothingRestored implements LoadStatus {
 
   get unmatchedObjects(): string[] {
     const tree = this.#host.tree();
-    return tree.paths().filter((_, id) => tree.values[id]!.length > 0);
+    return tree.paths().filter((_, id) => needed(tree, id) > 0);
   }
 
   async applyDeferred(): Promise<void> {}
@@ -157,6 +157,11 @@ export class NothingRestored implements LoadStatus {
   expectPartial(): this {
     return this;
   }
+}
+
+/** How many values of a node a checkpoint must have. */
+function needed(tree: ObjectTree, id: number): number {
+  return tree.values[id]!.reduce((count, { optional }) => (optional === true ? count : count + 1), 0);
 }
 
 function nothing(): CheckpointError {

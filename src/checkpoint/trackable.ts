@@ -55,6 +55,8 @@ export interface TrackableValue {
   readonly acceptedDTypes?: readonly DType[];
   /** true: any stored shape may be restored (the destination is replaced, not filled). */
   readonly anyShape?: boolean;
+  /** true: a checkpoint may lack it, and the object counts as matched all the same (what others can compute). */
+  readonly optional?: boolean;
   /** Freezes the value as it is now. */
   capture(): Snapshot;
   readonly destination: Destination;

@@ -117,7 +117,7 @@ export async function verifyCheckpoint(prefix: string, options?: VerifyOptions):
   return await verifyBundle(absolutePath(prefix, what), { threads, stagingBytes, signal, onProgress });
 }
 
-async function resolvePrefix(prefixOrDirectory: string): Promise<string> {
+export async function resolvePrefix(prefixOrDirectory: string): Promise<string> {
   const path = absolutePath(prefixOrDirectory, 'loadCheckpoint');
   const found = await stat(path);
   if (found === null || !found.isDirectory) return path;

@@ -11,8 +11,8 @@ import { variableNode } from './variable.ts';
 
 /**
  * Teaches a Checkpoint about the objects of your TensorFlow.js: `LayersModel` and `Sequential` with the optimizer they
- * are compiled with, layers, optimizers (sgd, momentum, adam, adamax, rmsprop, adagrad, adadelta), `tf.Variable`, and
- * tensors held in objects or arrays.
+ * are compiled with, layers, optimizers (sgd, momentum, adam, adamax, rmsprop, adagrad, adadelta, and classes of your own
+ * with `getWeights()` and `setWeights()`), `tf.Variable`, and tensors held in objects or arrays.
  *
  * Objects are known by their place, not by their names, which differ from process to process. Local names are those
  * of Keras 3 where they correspond. A restored optimizer continues to the bit: Adam's running beta powers are saved,
@@ -23,8 +23,9 @@ import { variableNode } from './variable.ts';
  *   Training may go on in both cases. No tensor is left behind.
  * - restoring: variables are assigned a new tensor; a tensor in an object or array is replaced there, and disposed.
  *
- * Not saved: what a model is (layers, shapes), compile options other than the learning rate, and the state of random
- * generators. `Dropout` without a seed draws from Math.random().
+ * What a model is (layers, shapes, compile options, metadata) is stored beside: `describeCheckpoint()` tells it, and
+ * `loadModel()` builds the model from it. A restore into a model that exists leaves it as it is. Not saved: the state of
+ * random generators. `Dropout` without a seed draws from Math.random().
  *
  * @param tf Your own module: `import * as tf from '@tensorflow/tfjs'` (or tfjs-node, tfjs-core). None is imported here.
  * @throws CheckpointError INVALID_ARGUMENT if `tf` isn't TensorFlow.js.
@@ -51,7 +52,7 @@ export function tfjs(tf: TensorFlowJs): Adapter {
         const model = models.get(value);
         return model && trainedVariables(model);
       };
-      return optimizerNode(value, trained, parts, runtime);
+      return optimizerNode(value, trained, parts, runtime, freezer);
     }
     return undefined;
   }

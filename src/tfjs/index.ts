@@ -5,6 +5,15 @@ export type { Closable, TensorFlowJsLayers } from './callbacks/callback.ts';
 export { type ModelCheckpointOptions, modelCheckpoint } from './callbacks/model-checkpoint.ts';
 export type { MonitorMode } from './callbacks/monitor.ts';
 export {
+  type CheckpointDescription,
+  describeCheckpoint,
+  type ModelDescription,
+  type ModelTopology,
+  type ModelTopologyOptions,
+  modelTopology,
+} from './describe.ts';
+export { type LoadedModel, type LoadModelOptions, loadModel, type TensorFlowJsModels } from './load-model.ts';
+export {
   type DatasetLike,
   type Resumable,
   type ResumableOptions,

@@ -1,4 +1,5 @@
 import type { TrackableNode } from '../checkpoint/trackable.ts';
+import { modelFacts } from './facts.ts';
 import type { Parts } from './part.ts';
 import type { Runtime } from './runtime.ts';
 import type { TfLayer, TfLayersModel, TfLayerVariable, TfOptimizer, TfVariable } from './types.ts';
@@ -13,9 +14,13 @@ interface ModelFields {
   inputs?: readonly { sourceLayer?: TfLayer }[];
 }
 
+/** The local name of the text that says what a model is. */
+export const MODEL_FACTS = '_tfjs_model';
+
 /**
  * A model, as Keras 3 tracks it: `_operations` is the list of its layers, the input layers among them; a Sequential
- * has it below `_functional`. The optimizer of a compiled model hangs below the model.
+ * has it below `_functional`. The optimizer of a compiled model hangs below the model, and what
+ * TensorFlow.js's model.json would say of it: Keras passes that over, and describeCheckpoint() tells it.
  */
 export function modelNode(model: TfLayersModel, parts: Parts, runtime: Runtime): TrackableNode {
   const operations = parts.list(model, '_operations', () => operationsOf(model, runtime));
@@ -26,6 +31,7 @@ export function modelNode(model: TfLayersModel, parts: Parts, runtime: Runtime):
   const [edge, part] = runtime.isSequential(model)
     ? (['_functional', functional] as const)
     : (['_operations', operations] as const);
+  const facts = parts.text(model, MODEL_FACTS, () => modelFacts(model));
   return {
     identity: model,
     description: model.getClassName(),
@@ -33,6 +39,7 @@ export function modelNode(model: TfLayersModel, parts: Parts, runtime: Runtime):
       yield [edge, part];
       const optimizer = optimizerOf(model);
       if (optimizer !== undefined) yield ['optimizer', optimizer];
+      yield [MODEL_FACTS, facts];
     },
   };
 }

@@ -1,77 +1,112 @@
 import { VARIABLE_VALUE } from '../checkpoint/keys.ts';
 import type { StoredNode, TrackableNode } from '../checkpoint/trackable.ts';
 import { CheckpointError } from '../errors.ts';
-import { layoutOf, type OptimizerLayout, type SlotLayout } from './optimizer-layouts.ts';
+import { customOptimizerNode } from './custom-optimizer.ts';
+import { optimizerFacts } from './facts.ts';
+import {
+  definesOwnWeights,
+  layoutOf,
+  type OptimizerLayout,
+  type ScalarLayout,
+  type SlotLayout,
+} from './optimizer-layouts.ts';
+import {
+  iterationsPart,
+  learningRatePart,
+  OPTIMIZER_FACTS,
+  type OptimizerFields,
+  type TrainedVariables,
+} from './optimizer-parts.ts';
 import type { Parts } from './part.ts';
 import type { Runtime } from './runtime.ts';
-import type { TfOptimizer, TfVariable } from './types.ts';
-
-/** What an optimizer of TensorFlow.js has beside its public interface. */
-interface OptimizerFields {
-  iterations_: number | null;
-  learningRate: number;
-  setLearningRate?(learningRate: number): void;
-  [field: string]: unknown;
-}
+import { scaledSlots } from './scaled-slots.ts';
+import type { Freezer } from './snapshot.ts';
+import type { TfOptimizer, TfTensor, TfVariable } from './types.ts';
+import { tensorValue } from './variable.ts';
 
 interface Slot {
   readonly originalName: string;
   readonly variable: TfVariable;
 }
 
-/** The variables that an optimizer trains, in its order, where that is known: those of the model compiled with it. */
-export type TrainedVariables = () => readonly TfVariable[] | undefined;
-
-/**
- * An optimizer, with the local names of Keras 3: `_variables` is iterations, learning rate and slots; the same values
- * are reached by `_iterations`, `_learning_rate` and a list for each kind of slot.
- *
- * Slots are created at an optimizer's first step. A restore creates them before, each with the value that TensorFlow.js
- * would give it, so that a restore which fails later leaves an optimizer that trains as a fresh one does.
- */
+/** An optimizer, of TensorFlow.js or of a class of the user's. */
 export function optimizerNode(
   optimizer: TfOptimizer,
   trained: TrainedVariables,
   parts: Parts,
   runtime: Runtime,
+  freezer: Freezer,
 ): TrackableNode {
   const layout = layoutOf(optimizer);
-  if (layout === undefined) {
-    throw new CheckpointError(
-      'UNSUPPORTED',
-      `The optimizer is a ${optimizer.getClassName()}, whose state this package doesn't know: it knows SGD, Momentum, ` +
-        'Adam, Adamax, RMSProp, Adagrad and Adadelta as they are in TensorFlow.js 4.22. Give it a method ' +
-        'checkpointChildren() that returns its variables by name.',
-    );
-  }
+  if (layout !== undefined) return knownOptimizerNode(optimizer, layout, trained, parts, runtime, freezer);
+  if (definesOwnWeights(optimizer)) return customOptimizerNode(optimizer, trained, parts, runtime, freezer);
+  throw new CheckpointError(
+    'UNSUPPORTED',
+    `The optimizer is a ${optimizer.getClassName()}, whose state this package doesn't know: it knows SGD, Momentum, ` +
+      'Adam, Adamax, RMSProp, Adagrad and Adadelta as they are in TensorFlow.js 4.22, and classes with methods ' +
+      'getWeights() and setWeights() of their own. Give it those, or a method checkpointChildren() that returns its ' +
+      'variables by name.',
+  );
+}
+
+/**
+ * An optimizer of TensorFlow.js, with the local names of Keras 3: `_variables` is iterations, learning rate and slots;
+ * the same values are reached by `_iterations`, `_learning_rate` and a list for each kind of slot.
+ *
+ * Slots are created at an optimizer's first step. A restore creates them before, each with the value that TensorFlow.js
+ * would give it, so that a restore which fails later leaves an optimizer that trains as a fresh one does.
+ */
+function knownOptimizerNode(
+  optimizer: TfOptimizer,
+  layout: OptimizerLayout,
+  trained: TrainedVariables,
+  parts: Parts,
+  runtime: Runtime,
+  freezer: Freezer,
+): TrackableNode {
   const fields = optimizer as unknown as OptimizerFields;
-  const iterations = parts.number(optimizer, '_iterations', {
-    dtype: 'int64',
-    get: () => optimizer.iterations,
-    set(value) {
-      fields.iterations_ = value;
-    },
-  });
-  const learningRate = parts.number(optimizer, '_learning_rate', {
-    dtype: 'float32',
-    get: () => fields.learningRate,
-    set(value) {
-      // SGD and Momentum compute with a tensor made from it.
-      if (fields.setLearningRate !== undefined) fields.setLearningRate(value);
-      else fields.learningRate = value;
-    },
-  });
+  const iterations = iterationsPart(optimizer, parts);
+  const learningRate = learningRatePart(optimizer, parts);
+  const { scaled } = layout;
+  const products =
+    scaled &&
+    scaledSlots(
+      optimizer,
+      { list: scaled.list, exact: scaled.slot.list },
+      () => slotsOf(fields, scaled.slot),
+      () => -fields.learningRate,
+      parts,
+      runtime,
+      freezer,
+    );
   const variables = parts.list(optimizer, '_variables', () => [
     iterations,
     learningRate,
-    ...slotsInOrder(layout, fields),
+    ...(products?.parts() ?? slotsInOrder(layout, fields)),
   ]);
   const lists = layout.slots.map((slot) => {
     const part = parts.list(optimizer, slot.list, () => slotsOf(fields, slot));
     return [slot, part] as const;
   });
-  /** The running powers that the checkpoint being restored doesn't have (one of Keras). */
-  let missingPowers: readonly string[] = [];
+  const scalars = layout.scalars.map((scalar) => {
+    const part = parts.of(optimizer, scalar.name, () => ({
+      description: scalar.name,
+      values: () => {
+        const variable = fields[scalar.field] as TfVariable;
+        const place = {
+          description: scalar.name,
+          get: () => variable,
+          set: (value: TfTensor) => take(variable, value),
+        };
+        // Keras has none: it computes them from the iterations, and so does a restore that lacks them.
+        return [{ ...tensorValue(place, runtime, freezer), optional: true }];
+      },
+    }));
+    return [scalar, part] as const;
+  });
+  const facts = parts.text(optimizer, OPTIMIZER_FACTS, () => optimizerFacts(optimizer));
+  /** The running scalars that the checkpoint being restored doesn't have (one of Keras). */
+  let missing: readonly ScalarLayout[] = [];
 
   return {
     identity: optimizer,
@@ -81,26 +116,40 @@ export function optimizerNode(
       yield ['_iterations', iterations];
       yield ['_learning_rate', learningRate];
       for (const [slot, part] of lists) if (slotsOf(fields, slot).length > 0) yield [slot.list, part];
-      for (const [name, field] of layout.scalars) yield [name, fields[field]];
+      if (products !== undefined && products.parts().length > 0) yield [scaled!.list, products.list];
+      for (const [{ name }, part] of scalars) yield [name, part];
+      yield [OPTIMIZER_FACTS, facts];
     },
     beforeRestore(stored) {
       createSlots(layout, fields, stored, trained(), runtime);
-      const powers = stored.child('_iterations') === undefined ? [] : Object.keys(layout.powers);
-      missingPowers = powers.filter((name) => stored.child(name) === undefined);
+      products?.beforeRestore(stored);
+      const isRestored = stored.child('_iterations') !== undefined;
+      missing = isRestored ? layout.scalars.filter(({ name }) => stored.child(name) === undefined) : [];
     },
     afterRestore() {
-      for (const name of missingPowers) restorePower(layout, fields, name, optimizer.iterations, runtime);
-      missingPowers = [];
+      products?.afterRestore();
+      for (const scalar of missing) {
+        take(fields[scalar.field] as TfVariable, runtime.scalar(scalar.after(optimizer.iterations, fields)));
+      }
+      missing = [];
     },
   };
+}
+
+function take(variable: TfVariable, value: TfTensor): void {
+  variable.assign(value);
+  value.dispose();
 }
 
 function slotsOf(fields: OptimizerFields, { field }: SlotLayout): readonly TfVariable[] {
   return (fields[field] as readonly Slot[]).map(({ variable }) => variable);
 }
 
+/** As Keras's `_variables` has them; what Keras doesn't have comes last. */
 function slotsInOrder(layout: OptimizerLayout, fields: OptimizerFields): readonly TfVariable[] {
-  const kinds = layout.slots.map((slot) => slotsOf(fields, slot)).filter((slots) => slots.length > 0);
+  const isKeras = ({ inKeras }: SlotLayout) => inKeras?.(fields) ?? true;
+  const layouts = [...layout.slots.filter(isKeras), ...layout.slots.filter((slot) => !isKeras(slot))];
+  const kinds = layouts.map((slot) => slotsOf(fields, slot)).filter((slots) => slots.length > 0);
   if (layout.order === 'by kind') return kinds.flat();
   const count = Math.max(0, ...kinds.map(({ length }) => length));
   return Array.from({ length: count }, (_, i) => kinds.flatMap((slots) => slots[i] ?? [])).flat();
@@ -114,8 +163,11 @@ function createSlots(
   runtime: Runtime,
 ): void {
   for (const slot of layout.slots) {
-    const list = stored.child(slot.list);
-    if (list === undefined || list.childNames.length === 0) continue;
+    const names = [slot.list, ...(layout.scaled?.slot === slot ? [layout.scaled.list] : [])];
+    const list = names
+      .map((name) => stored.child(name))
+      .find((child) => child !== undefined && child.childNames.length > 0);
+    if (list === undefined) continue;
     const slots = fields[slot.field] as Slot[];
     // With a model, its variables say what slots there are, and a checkpoint that differs is told by its shapes.
     const wanted = trained ?? storedVariables(list);
@@ -136,19 +188,4 @@ function storedVariables(list: StoredNode): { name: string; shape: readonly numb
     found.push({ name: `variable_${i}`, shape: value.shape, dtype: value.dtype });
   }
   return found;
-}
-
-/** What TensorFlow.js's own setWeights() does: right to the last bits but one. */
-function restorePower(
-  layout: OptimizerLayout,
-  fields: OptimizerFields,
-  name: string,
-  iterations: number,
-  runtime: Runtime,
-): void {
-  const field = layout.scalars.find(([scalar]) => scalar === name)![1];
-  const base = fields[layout.powers[name]!] as number;
-  const power = runtime.scalar(base ** (iterations + 1));
-  (fields[field] as TfVariable).assign(power);
-  power.dispose();
 }

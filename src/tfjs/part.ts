@@ -1,4 +1,4 @@
-import { VARIABLE_VALUE } from '../checkpoint/keys.ts';
+import { PYTHON_STATE, VARIABLE_VALUE } from '../checkpoint/keys.ts';
 import type { TrackableNode, TrackableValue } from '../checkpoint/trackable.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
@@ -44,6 +44,23 @@ export class Parts {
   number(owner: object, name: string, field: NumberField): Part {
     return this.of(owner, name, () => ({ description: name, values: () => [numberValue(field)] }));
   }
+
+  /** A text that is saved beside `owner` and only told at a restore: what the owner is. */
+  text(owner: object, name: string, get: () => string): Part {
+    return this.of(owner, name, () => ({ description: name, values: () => [textValue(get)] }));
+  }
+}
+
+function textValue(get: () => string): TrackableValue {
+  return {
+    attribute: PYTHON_STATE,
+    dtype: 'string',
+    shape: [],
+    optional: true,
+    capture: () => ({ source: { kind: 'strings', elements: [new TextEncoder().encode(get())] } }),
+    // An object that exists is what it is.
+    destination: { kind: 'replace', assign() {} },
+  };
 }
 
 export interface NumberField {

@@ -5,7 +5,7 @@ import type { TensorFlowJs, TfDType, TfLayer, TfLayersModel, TfOptimizer, TfTens
 
 type Class = abstract new (...args: never[]) => object;
 
-const REQUIRED = ['getBackend', 'keep', 'tensor', 'zeros', 'variable', 'complex'] as const;
+const REQUIRED = ['getBackend', 'keep', 'tensor', 'zeros', 'variable', 'complex', 'mul'] as const;
 const CLASSES = ['Tensor', 'Variable', 'Optimizer'] as const;
 
 /**
@@ -88,8 +88,22 @@ export class Runtime {
     return this.#variable(this.#tensor(new Float32Array(count).fill(value), shape, 'float32'));
   }
 
+  /** `tensor × factor`, which lives through tf.tidy until it is disposed. */
+  scaled(tensor: TfTensor, factor: number): TfTensor {
+    const by = this.scalar(factor);
+    try {
+      return this.#kept(this.#tf.mul(tensor as never, by as never) as TfTensor);
+    } finally {
+      by.dispose();
+    }
+  }
+
   scalar(value: number): TfTensor {
     return this.#tensor(Float32Array.of(value), [], 'float32');
+  }
+
+  integer(value: number): TfTensor {
+    return this.#tensor(Int32Array.of(value), [], 'int32');
   }
 
   #variable(initial: TfTensor): TfVariable {

@@ -40,12 +40,17 @@ export interface TfLayer {
 /** A `tf.LayersModel` or `tf.Sequential`. */
 export interface TfLayersModel extends TfLayer {
   readonly layers: readonly TfLayer[];
+  toJSON(unused: null, returnString: boolean): unknown;
+  getUserDefinedMetadata?(): object | undefined;
 }
 
 /** A `tf.Optimizer`. */
 export interface TfOptimizer {
   readonly iterations: number;
   getClassName(): string;
+  getConfig?(): object;
+  getWeights?(): Promise<{ readonly name: string; readonly tensor: TfTensor }[]>;
+  setWeights?(weights: { name: string; tensor: TfTensor }[]): Promise<void>;
 }
 
 /**
@@ -66,4 +71,5 @@ export interface TensorFlowJs {
   zeros(shape: never, dtype?: never): object;
   variable(initial: never, trainable?: boolean): object;
   complex(real: never, imag: never): object;
+  mul(a: never, b: never): object;
 }

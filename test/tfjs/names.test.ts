@@ -17,7 +17,9 @@ describe('names', () => {
     await train(model, 1);
     const { values } = await save({ model }, adapter);
     const path = (key: string) => key.replace('/.ATTRIBUTES/VARIABLE_VALUE', '');
-    expect([...values.keys()].map(path)).toEqual([
+    const texts = ['model/_tfjs_model', 'model/optimizer/_tfjs_optimizer'].map((at) => `${at}/.ATTRIBUTES/py_state`);
+    expect([...values.keys()].filter((key) => !key.endsWith('VARIABLE_VALUE'))).toEqual(texts);
+    expect([...values.keys()].filter((key) => !texts.includes(key)).map(path)).toEqual([
       'model/optimizer/_iterations',
       'model/optimizer/_learning_rate',
       'model/optimizer/_beta_1_power',
@@ -64,10 +66,12 @@ describe('names', () => {
     const optimizer = tf.train.momentum(0.1, 0.9);
     model.compile({ optimizer, loss: 'meanSquaredError' });
     const { values } = await save({ a: model, b: model, optimizer, kernel: shared.weights[0]!.read() }, adapter);
-    expect([...values.keys()].map((key) => key.replace('/.ATTRIBUTES/VARIABLE_VALUE', ''))).toEqual([
+    expect([...values.keys()].map((key) => key.replace(/\/.ATTRIBUTES.*/, ''))).toEqual([
       'kernel',
+      'a/_tfjs_model',
       'optimizer/_iterations',
       'optimizer/_learning_rate',
+      'optimizer/_tfjs_optimizer',
       expect.stringMatching(/^a\/_operations\/\d\/bias$/),
     ]);
   });
@@ -88,7 +92,8 @@ describe('names', () => {
       ],
     });
     const { values } = await save({ model }, adapter);
-    expect(values.size).toBe(model.weights.length);
+    // And what the model is.
+    expect(values.size).toBe(model.weights.length + 1);
     const keys = [...values.keys()].join('\n');
     expect(keys).toContain('_operations/1/forward_layer/cell/recurrent_kernel');
     expect(keys).toContain('_operations/1/backward_layer/cell/bias');

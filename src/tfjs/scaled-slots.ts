@@ -1,0 +1,119 @@
+import { VARIABLE_VALUE } from '../checkpoint/keys.ts';
+import type { Snapshot, StoredNode } from '../checkpoint/trackable.ts';
+import type { HostTensor } from '../tensor/host-tensor.ts';
+import type { TensorSource } from '../tensor/source.ts';
+import type { Part, Parts } from './part.ts';
+import type { Runtime } from './runtime.ts';
+import type { Freezer } from './snapshot.ts';
+import type { TfVariable } from './types.ts';
+
+/** The slots of an optimizer that Keras keeps multiplied by a number. */
+export interface ScaledSlots {
+  /** The list that Keras knows. */
+  readonly list: Part;
+  /** The values in Keras's form, one for each slot. */
+  parts(): readonly Part[];
+  beforeRestore(stored: StoredNode): void;
+  afterRestore(): void;
+}
+
+/**
+ * TensorFlow.js accumulates gradients and multiplies by the learning rate behind that; Keras 3 multiplies before:
+ * `momentum = -learningRate × accumulation`. A checkpoint has both: the accumulations, from which training goes on to
+ * the bit, and for Keras the product. It is computed as the checkpoint is captured, one slot at a time where the
+ * backend isn't in JavaScript's memory.
+ *
+ * @param exact Name of the list with the accumulations themselves: where a checkpoint has it, the products are ignored.
+ * @param factor What an accumulation is multiplied by, when it is asked for.
+ */
+export function scaledSlots(
+  optimizer: object,
+  names: { readonly list: string; readonly exact: string },
+  slots: () => readonly TfVariable[],
+  factor: () => number,
+  parts: Parts,
+  runtime: Runtime,
+  freezer: Freezer,
+): ScaledSlots {
+  /** Products restored from a checkpoint of Keras's, until the learning rate is known. */
+  const restored = new Map<number, HostTensor>();
+  let isExact = true;
+
+  const part = (i: number): Part =>
+    parts.of(optimizer, `${names.list} ${i}`, () => ({
+      description: `${names.list}/${i}`,
+      values: () => {
+        const slot = slots()[i]!;
+        return [
+          {
+            attribute: VARIABLE_VALUE,
+            dtype: 'float32',
+            shape: slot.shape,
+            // Computed from the others where a checkpoint lacks it.
+            optional: true,
+            capture: () => captureScaled(slot, factor(), runtime, freezer),
+            destination: {
+              kind: 'replace',
+              assign(value) {
+                if (!isExact) restored.set(i, value);
+              },
+            },
+          },
+        ];
+      },
+    }));
+  const all = () => slots().map((_, i) => part(i));
+
+  return {
+    list: parts.list(optimizer, names.list, all),
+    parts: all,
+    beforeRestore(stored) {
+      isExact = (stored.child(names.exact)?.childNames.length ?? 0) > 0;
+      restored.clear();
+    },
+    afterRestore() {
+      const by = factor();
+      for (const [i, value] of restored) {
+        const data = value.data as Float32Array;
+        // With a learning rate of zero the products are zero too, whatever was accumulated.
+        for (let at = 0; at < data.length; at++) data[at] = by === 0 ? 0 : data[at]! / by;
+        const tensor = runtime.toTensor(value);
+        slots()[i]?.assign(tensor);
+        tensor.dispose();
+      }
+      restored.clear();
+    },
+  };
+}
+
+function captureScaled(slot: TfVariable, factor: number, runtime: Runtime, freezer: Freezer): Snapshot {
+  if (runtime.readsInPlace) {
+    const scaled = runtime.scaled(slot, factor);
+    const snapshot = freezer.capture(scaled);
+    scaled.dispose();
+    return snapshot;
+  }
+  // The value is frozen now, and multiplied when its turn comes: not all the products at once.
+  const frozen = runtime.freeze(slot);
+  let inner: Snapshot | undefined;
+  let released = false;
+  const source = new Promise<void>((resolve) => setImmediate(resolve)).then(
+    (): TensorSource | Promise<TensorSource> => {
+      if (released) throw new Error('the snapshot was released before it was read');
+      const scaled = runtime.scaled(frozen, factor);
+      inner = freezer.capture(scaled);
+      scaled.dispose();
+      return inner.source;
+    },
+  );
+  source.catch(() => {});
+  return {
+    source,
+    release() {
+      if (released) return;
+      released = true;
+      frozen.dispose();
+      inner?.release?.();
+    },
+  };
+}
