@@ -1,0 +1,23 @@
+#ifndef STANDIN_CUDA_SETTINGS_H_
+#define STANDIN_CUDA_SETTINGS_H_
+
+#include <atomic>
+#include <cstdint>
+
+namespace standin {
+
+// What the environment says, read once, when the library is first used. Tests change some of it through control.h.
+struct Settings {
+  int devices;
+  int version;
+  uint64_t device_memory;
+  std::atomic<uint64_t> locked_limit;
+  std::atomic<uint64_t> copy_microseconds;
+  std::atomic<uint64_t> copy_bytes_per_second;  // 0: unlimited.
+
+  static Settings& Get();
+};
+
+}  // namespace standin
+
+#endif  // STANDIN_CUDA_SETTINGS_H_
