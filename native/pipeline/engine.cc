@@ -79,8 +79,8 @@ void Engine::AbortAllAndWait() {
 }
 
 template <typename Body>
-std::unique_ptr<RunningProgram> Engine::Start(uint32_t threads, Body body) {
-  pool_.Reserve(std::min<uint32_t>(threads, 256));
+std::unique_ptr<RunningProgram> Engine::Start(const TransferOptions& options, Body body) {
+  pool_.Reserve(std::min<uint32_t>(ThreadsFor(options), 256));
   auto running = std::make_unique<RunningProgram>(*this);
   running->driver_ = StartDriver([this, program = running.get(), body = std::move(body)]() mutable {
     body(program->aborted_);
@@ -92,15 +92,15 @@ std::unique_ptr<RunningProgram> Engine::Start(uint32_t threads, Body body) {
 }
 
 std::unique_ptr<RunningProgram> Engine::StartSave(SaveProgram program, EventSink& sink) {
-  const uint32_t threads = program.options.threads;
-  return Start(threads, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) mutable {
+  const TransferOptions options = program.options;
+  return Start(options, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) mutable {
     SaveRun(std::move(program), fs_, pool_, aborted, sink).Run();
   });
 }
 
 std::unique_ptr<RunningProgram> Engine::StartLoad(LoadProgram program, EventSink& sink) {
-  const uint32_t threads = program.options.threads;
-  return Start(threads, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) {
+  const TransferOptions options = program.options;
+  return Start(options, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) {
     RunLoad(program, fs_, pool_, aborted, sink);
   });
 }

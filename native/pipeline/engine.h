@@ -10,6 +10,7 @@
 
 #include "base/thread_pool.h"
 #include "io/posix_file_system.h"
+#include "pipeline/limits.h"
 #include "pipeline/program.h"
 
 namespace tensor_checkpoint {
@@ -37,10 +38,8 @@ class RunningProgram {
 // its own threads.
 class Engine {
  public:
-  static constexpr uint32_t kDefaultThreads = 10;
-
   static std::shared_ptr<Engine> Shared();
-  Engine() : pool_(kDefaultThreads), fs_(&pool_) {}
+  Engine() : pool_(ThreadsFor({})), fs_(&pool_) {}
 
   // `sink` must live until the program has sent its last event and the handle is gone.
   std::unique_ptr<RunningProgram> StartSave(SaveProgram program, EventSink& sink);
@@ -55,7 +54,7 @@ class Engine {
  private:
   friend class RunningProgram;
   template <typename Body>
-  std::unique_ptr<RunningProgram> Start(uint32_t threads, Body body);
+  std::unique_ptr<RunningProgram> Start(const TransferOptions& options, Body body);
 
   ThreadPool pool_;
   PosixFileSystem fs_;

@@ -36,7 +36,7 @@ class Reader {
         read_(plan_.chunks.size()),
         failures_(plan_.chunks.size()),
         damaged_(program.expected.size()),
-        runner_(Scheduler(Tasks(), 1, LimitsFor(program.options, false)),
+        runner_(*context.executor, Scheduler(Tasks(), 1, LimitsFor(program.options, false)),
                 [this](Scheduler::Start start) { Perform(start); },
                 [this](Scheduler::Start start, const Scheduler&) { return After(start); }) {}
 
@@ -57,6 +57,7 @@ class Reader {
       Scheduler::Task task;
       task.phases = {Resource::kLane, Resource::kProcessor};
       task.phase_count = 2;
+      task.shares = Scheduler::SharesOf(chunk.bytes);
       task.staging = chunk.staged ? chunk.bytes : 0;
       tasks.push_back(task);
     }
@@ -81,10 +82,8 @@ class Reader {
   void Perform(Scheduler::Start start) {
     const Chunk& chunk = plan_.chunks[start.task];
     if (start.phase == 0) return Read(start, chunk);
-    context_.executor->Run([this, start, &chunk] {
-      if (failures_[start.task].ok()) Deliver(start.task, chunk);
-      runner_.Done(start);
-    });
+    if (failures_[start.task].ok()) Deliver(start.task, chunk);
+    runner_.Done(start);
   }
 
   void Read(Scheduler::Start start, const Chunk& chunk) {

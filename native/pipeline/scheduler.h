@@ -15,19 +15,25 @@ namespace tensor_checkpoint {
 // A task is a chunk on its way through phases, each of which takes a processor or a lane of the task's device. Its
 // staging memory is taken when the first phase starts and given back when the last one ends: a full budget is
 // back-pressure. Devices pull: the one that delivers more gets more. One thread at a time.
+//
+// A small task takes only a share of a processor or lane. So tiny ones are started many at a time, which spreads the
+// cost of deciding, and a disk gets as many small requests at once as it needs to be as busy as with large ones.
 class Scheduler {
  public:
   enum class Resource : uint8_t { kProcessor, kLane };
+  // Shares of a whole processor or lane.
+  static constexpr uint8_t kWhole = 64;
   struct Task {
     uint64_t staging = 0;
     uint32_t device = 0;
     uint8_t phase_count = 0;
     std::array<Resource, 3> phases{};
     uint8_t releases_source_after = 0;  // The phase after which the caller's memory is no longer read.
+    uint8_t shares = kWhole;            // 1 … kWhole; SharesOf() its bytes.
   };
   struct Limits {
     uint32_t processors = 1;
-    uint32_t lanes = 1;  // Per device: requests under way.
+    uint32_t lanes = 1;  // Per device: requests under way, where they are large.
     uint64_t staging = 0;
     // Per device: tasks under way at once. Large where capturing early matters more than memory.
     uint32_t window = UINT32_MAX;
@@ -36,6 +42,13 @@ class Scheduler {
     uint32_t task;
     uint8_t phase;
   };
+
+  // From 256 KiB on a task is worth a slot of its own; one of 4 KiB takes a 64th.
+  static constexpr uint8_t SharesOf(uint64_t bytes) {
+    constexpr uint64_t kShare = 4 << 10;
+    const uint64_t shares = (bytes + kShare - 1) / kShare;
+    return static_cast<uint8_t>(shares == 0 ? 1 : shares < kWhole ? shares : kWhole);
+  }
 
   Scheduler(std::vector<Task> tasks, uint32_t devices, const Limits& limits);
 
@@ -46,22 +59,34 @@ class Scheduler {
   // Nothing starts any more; what is under way is to be waited for.
   void Stop() { stopped_ = true; }
 
+  Resource ResourceOf(Start start) const { return tasks_[start.task].phases[start.phase]; }
+  const Limits& limits() const { return limits_; }
   bool idle() const { return running_ == 0; }
   bool finished() const { return finished_ == tasks_.size(); }
   bool sources_released() const { return sources_ == 0; }
   uint64_t staging_used() const { return staging_used_; }
 
  private:
+  // A limit and what is used of it, in shares.
+  struct Slots {
+    uint64_t limit = 0;
+    uint64_t used = 0;
+    bool Fit(const Task& task) const { return used + task.shares <= limit; }
+  };
   struct Device {
-    std::deque<uint32_t> waiting;  // Not begun.
-    std::deque<uint32_t> ready;    // Begun; the next phase takes a lane.
-    uint32_t lanes_used = 0;
-    uint32_t under_way = 0;
+    std::vector<uint32_t> tasks;  // All of the device, in their order.
+    size_t begun = 0;             // So many of them.
+    std::deque<uint32_t> ready;   // Begun; the next phase takes a lane.
+    Slots lanes;
+    Slots window;
   };
 
-  bool StartOnProcessor(std::vector<Start>& starts);
-  bool Begin(Device& device, std::vector<Start>& starts);
+  Slots& SlotsOf(const Task& task, uint8_t phase) {
+    return task.phases[phase] == Resource::kProcessor ? processors_ : devices_[task.device].lanes;
+  }
+  bool StartReady(std::deque<uint32_t>& ready, Slots& slots, std::vector<Start>& starts);
   bool CanBegin(const Device& device) const;
+  void Begin(Device& device, std::vector<Start>& starts);
   void Launch(uint32_t task, std::vector<Start>& starts);
 
   const std::vector<Task> tasks_;
@@ -69,7 +94,7 @@ class Scheduler {
   std::vector<Device> devices_;
   std::deque<uint32_t> ready_;  // Begun; the next phase takes a processor.
   const Limits limits_;
-  uint32_t processors_used_ = 0;
+  Slots processors_;
   uint64_t staging_used_ = 0;
   size_t running_ = 0, finished_ = 0, sources_;
   bool stopped_ = false;

@@ -51,6 +51,7 @@ class Simulation {
       const End end = ends_.top();
       ends_.pop();
       now = end.time;
+      on_end(end.start, now);
       Finish(end.start);
       if (stop_at > 0 && now >= stop_at) scheduler_.Stop();
       StartAll();
@@ -61,6 +62,7 @@ class Simulation {
 
   double now = 0;
   double captured_at = -1;
+  std::function<void(Start, double)> on_end = [](Start, double) {};
   double stop_at = 0;
   uint64_t most_staging = 0;
   std::vector<uint32_t> order;  // Of first phases.
@@ -86,14 +88,14 @@ class Simulation {
         order.push_back(start.task);
         staging_ += task.staging;
         staged_tasks_ += task.staging > 0;
-        ++under_way_[task.device];
+        under_way_[task.device] += task.shares;
       }
       const bool lane = task.phases[start.phase] == Resource::kLane;
-      lane ? ++lanes_[task.device] : ++processors_;
+      (lane ? lanes_[task.device] : processors_) += task.shares;
       ends_.push({now + cost_(start.task, start.phase), sequence_++, start});
-      EXPECT_LE(processors_, limits_.processors);
-      EXPECT_LE(lanes_[task.device], limits_.lanes);
-      EXPECT_LE(under_way_[task.device], limits_.window);
+      EXPECT_LE(processors_, uint64_t{limits_.processors} * Scheduler::kWhole);
+      EXPECT_LE(lanes_[task.device], uint64_t{limits_.lanes} * Scheduler::kWhole);
+      EXPECT_LE(under_way_[task.device], uint64_t{limits_.window} * Scheduler::kWhole);
     }
     // One task that is larger than the budget goes alone; otherwise the budget holds.
     EXPECT_TRUE(staging_ <= limits_.staging || staged_tasks_ == 1) << staging_;
@@ -103,11 +105,11 @@ class Simulation {
 
   void Finish(Start start) {
     const Scheduler::Task& task = tasks_[start.task];
-    task.phases[start.phase] == Resource::kLane ? --lanes_[task.device] : --processors_;
+    (task.phases[start.phase] == Resource::kLane ? lanes_[task.device] : processors_) -= task.shares;
     if (++phase_[start.task] == task.phase_count) {
       staging_ -= task.staging;
       staged_tasks_ -= task.staging > 0;
-      --under_way_[task.device];
+      under_way_[task.device] -= task.shares;
       ++finished_on[task.device];
     }
     scheduler_.Done(start.task);
@@ -120,9 +122,9 @@ class Simulation {
   Scheduler scheduler_;
   std::priority_queue<End> ends_;
   uint64_t sequence_ = 0;
-  uint32_t processors_ = 0;
-  std::vector<uint32_t> lanes_;
-  std::vector<uint32_t> under_way_;
+  uint64_t processors_ = 0;  // In shares, as what follows.
+  std::vector<uint64_t> lanes_;
+  std::vector<uint64_t> under_way_;
   uint64_t staging_ = 0;
   uint32_t staged_tasks_ = 0;
   std::vector<uint8_t> phase_;
@@ -250,6 +252,37 @@ TEST(Scheduler, StartsNothingMoreOnceStopped) {
   EXPECT_LE(simulation.now, 6.0);
 }
 
+TEST(Scheduler, CountsSmallTasksByTheirBytes) {
+  EXPECT_EQ(Scheduler::SharesOf(0), 1);
+  EXPECT_EQ(Scheduler::SharesOf(4096), 1);
+  EXPECT_EQ(Scheduler::SharesOf(4097), 2);
+  EXPECT_EQ(Scheduler::SharesOf((256 << 10) - 1), Scheduler::kWhole);
+  EXPECT_EQ(Scheduler::SharesOf(uint64_t{1} << 40), Scheduler::kWhole);
+}
+
+TEST(Scheduler, StartsManySmallTasksWhereOneLargeOneWouldGo) {
+  std::vector<Scheduler::Task> tasks(1000, InPlace());
+  for (auto& task : tasks) task.shares = Scheduler::SharesOf(4096);
+  Scheduler scheduler(tasks, 1, {.processors = 2, .lanes = 8});
+  std::vector<Start> starts;
+  scheduler.Next(starts);
+  EXPECT_EQ(starts.size(), 2u * Scheduler::kWhole);
+}
+
+TEST(Scheduler, LetsNoStreamOfSmallTasksKeepALargeOneWaiting) {
+  std::vector<Scheduler::Task> tasks(5000, InPlace());
+  for (size_t i = 0; i < tasks.size(); ++i) tasks[i].shares = i == 100 ? Scheduler::kWhole : uint8_t{1};
+  double large_ended = 0;
+  Simulation simulation(tasks, 1, {.processors = 1, .lanes = 1, .window = 4},
+                        [&](uint32_t task, uint8_t phase) { return 1.0 + 0.001 * ((task + phase) % 7); });
+  simulation.on_end = [&](Start start, double now) {
+    if (start.task == 100 && start.phase == 2) large_ended = now;
+  };
+  simulation.Run();
+  EXPECT_GT(large_ended, 0);
+  EXPECT_LT(large_ended, 20);
+}
+
 TEST(Scheduler, FinishesEveryMixOfTasksUnderEveryLimit) {
   std::mt19937 random(3);
   for (int round = 0; round < 300; ++round) {
@@ -260,6 +293,7 @@ TEST(Scheduler, FinishesEveryMixOfTasksUnderEveryLimit) {
       task.phase_count = static_cast<uint8_t>(1 + random() % 3);
       for (Resource& phase : task.phases) phase = random() % 2 == 0 ? Resource::kProcessor : Resource::kLane;
       task.releases_source_after = static_cast<uint8_t>(random() % task.phase_count);
+      task.shares = Scheduler::SharesOf(random() % (512 << 10));
       tasks.push_back(task);
     }
     const Limits limits{.processors = 1 + static_cast<uint32_t>(random() % 4),

@@ -2,56 +2,61 @@
 #define TENSOR_CHECKPOINT_PIPELINE_TASK_RUNNER_H_
 
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <mutex>
-#include <utility>
+#include <span>
 #include <vector>
 
+#include "base/executor.h"
 #include "pipeline/scheduler.h"
 
 namespace tensor_checkpoint {
 
-// Carries out what a Scheduler decides. The thread that calls Run() waits until nothing is under way any more.
+// Carries out what a Scheduler decides. Phases that take a processor run on the executor, others on whatever thread
+// finds that they may start, and must not block it. The thread that calls Run() waits until nothing is under way.
+//
+// At most so many workers exist at once as the scheduler has processors. A worker takes its part of what is ready, and
+// reports all that ended meanwhile in one go: with tiny tasks the lock is taken once for dozens of them.
 class TaskRunner {
  public:
-  // Performs one phase and has Done(task) called when it has ended, on any thread, perhaps before it returns.
+  // Performs one phase and has Done(start) called when it has ended, on any thread, perhaps before it returns.
   using Perform = std::function<void(Scheduler::Start)>;
   // Called after each phase, one call at a time. false: stop, let what is under way end.
   using AfterPhase = std::function<bool(Scheduler::Start, const Scheduler&)>;
 
-  TaskRunner(Scheduler scheduler, Perform perform, AfterPhase after)
-      : scheduler_(std::move(scheduler)), perform_(std::move(perform)), after_(std::move(after)) {}
+  // The executor must outlive the runner.
+  TaskRunner(Executor& executor, Scheduler scheduler, Perform perform, AfterPhase after);
 
-  void Run() {
-    Advance(nullptr);
-    std::unique_lock lock(mutex_);
-    idle_.wait(lock, [this] { return scheduler_.idle() && advancing_ == 0; });
-  }
-
-  void Done(Scheduler::Start ended) { Advance(&ended); }
+  // Once.
+  void Run();
+  // Any thread.
+  void Done(Scheduler::Start ended);
 
  private:
-  void Advance(const Scheduler::Start* ended) {
-    std::vector<Scheduler::Start> starts;
-    {
-      std::lock_guard lock(mutex_);
-      ++advancing_;
-      if (ended != nullptr) {
-        scheduler_.Done(ended->task);
-        if (!after_(*ended, scheduler_)) scheduler_.Stop();
-      }
-      scheduler_.Next(starts);
-    }
-    for (const Scheduler::Start& start : starts) perform_(start);
-    // Notified under the lock: Run() returns, and its owner goes, only when this thread has let go of it.
-    std::lock_guard lock(mutex_);
-    --advancing_;
-    if (scheduler_.idle() && advancing_ == 0) idle_.notify_all();
-  }
+  // The worker that runs on this thread, and what has ended on it since it last held the lock.
+  struct Worker {
+    TaskRunner* runner;
+    std::vector<Scheduler::Start> ended;
+    Worker* outer;
+  };
 
-  std::mutex mutex_;
+  void Advance(std::span<const Scheduler::Start> ended);
+  void Work();
+  // Under the lock. `requests` gets what takes no processor.
+  void Decide(std::span<const Scheduler::Start> ended, std::vector<Scheduler::Start>& requests);
+  bool NeedsWorker();
+  void LeaveIfIdle();
+
+  static thread_local Worker* worker_;
+
+  Executor& executor_;
+  std::mutex mutex_;  // Guards what follows.
   std::condition_variable idle_;
   Scheduler scheduler_;
+  std::vector<Scheduler::Start> starts_;
+  std::deque<Scheduler::Start> ready_;  // Started by the scheduler, not yet taken by a worker.
+  size_t workers_ = 0;
   size_t advancing_ = 0;
   const Perform perform_;
   const AfterPhase after_;

@@ -34,7 +34,7 @@ class Writer {
         staging_(plan_.chunks.size()),
         failures_(plan_.chunks.size()),
         warned_(program.tensor_count),
-        runner_(Scheduler(Tasks(), 1, LimitsFor(program.options, program.options.copy)),
+        runner_(*context.executor, Scheduler(Tasks(), 1, LimitsFor(program.options, program.options.copy)),
                 [this](Scheduler::Start start) { Perform(start); },
                 [this](Scheduler::Start start, const Scheduler& scheduler) { return After(start, scheduler); }) {}
 
@@ -60,6 +60,7 @@ class Writer {
     for (const Chunk& chunk : plan_.chunks) {
       Scheduler::Task task;
       task.phases = {Resource::kProcessor, Resource::kLane, Resource::kProcessor};
+      task.shares = Scheduler::SharesOf(chunk.bytes);
       if (chunk.staged) {
         task.staging = chunk.bytes;
         task.phase_count = 2;
@@ -79,17 +80,15 @@ class Writer {
       uint8_t* data = chunk.staged ? staging_[start.task].data() : plan_.pieces[chunk.first_piece].memory;
       return Write(start, data);
     }
-    context_.executor->Run([this, start, &chunk] {
-      if (chunk.staged) {
-        Stage(start.task, chunk);
-      } else {
-        const Piece& piece = plan_.pieces[chunk.first_piece];
-        const uint32_t crc = Crc32c(0, piece.memory, piece.bytes);
-        if (start.phase == 2 && crc != ledger_.PieceSum(chunk.first_piece)) return Rewrite(start, chunk);
-        ledger_.SetSum(chunk.first_piece, crc);
-      }
-      runner_.Done(start);
-    });
+    if (chunk.staged) {
+      Stage(start.task, chunk);
+    } else {
+      const Piece& piece = plan_.pieces[chunk.first_piece];
+      const uint32_t crc = Crc32c(0, piece.memory, piece.bytes);
+      if (start.phase == 2 && crc != ledger_.PieceSum(chunk.first_piece)) return Rewrite(start, chunk);
+      ledger_.SetSum(chunk.first_piece, crc);
+    }
+    runner_.Done(start);
   }
 
   void Stage(uint32_t task, const Chunk& chunk) {

@@ -1,0 +1,91 @@
+#include "pipeline/task_runner.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tensor_checkpoint {
+
+thread_local TaskRunner::Worker* TaskRunner::worker_ = nullptr;
+
+TaskRunner::TaskRunner(Executor& executor, Scheduler scheduler, Perform perform, AfterPhase after)
+    : executor_(executor), scheduler_(std::move(scheduler)), perform_(std::move(perform)), after_(std::move(after)) {}
+
+void TaskRunner::Run() {
+  Advance({});
+  std::unique_lock lock(mutex_);
+  idle_.wait(lock, [this] { return scheduler_.idle() && advancing_ == 0 && workers_ == 0; });
+}
+
+void TaskRunner::Done(Scheduler::Start ended) {
+  if (worker_ != nullptr && worker_->runner == this) return worker_->ended.push_back(ended);
+  Advance({&ended, 1});
+}
+
+void TaskRunner::Advance(std::span<const Scheduler::Start> ended) {
+  std::vector<Scheduler::Start> requests;
+  bool start_worker;
+  {
+    std::lock_guard lock(mutex_);
+    ++advancing_;
+    Decide(ended, requests);
+    start_worker = NeedsWorker();
+  }
+  if (start_worker) executor_.Run([this] { Work(); });
+  for (const Scheduler::Start& request : requests) perform_(request);
+  std::lock_guard lock(mutex_);
+  --advancing_;
+  LeaveIfIdle();
+}
+
+void TaskRunner::Work() {
+  Worker self{this, {}, worker_};
+  worker_ = &self;
+  std::vector<Scheduler::Start> requests, mine;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    requests.clear();
+    Decide(self.ended, requests);
+    self.ended.clear();
+    // Its part of what all processors could do at once: the others come for theirs.
+    const size_t part = std::min(ready_.size(), std::max<size_t>(1, ready_.size() / scheduler_.limits().processors));
+    mine.assign(ready_.begin(), ready_.begin() + static_cast<ptrdiff_t>(part));
+    ready_.erase(ready_.begin(), ready_.begin() + static_cast<ptrdiff_t>(part));
+    if (mine.empty() && requests.empty()) break;
+    const bool start_worker = NeedsWorker();
+    lock.unlock();
+    if (start_worker) executor_.Run([this] { Work(); });
+    for (const Scheduler::Start& request : requests) perform_(request);
+    for (const Scheduler::Start& start : mine) perform_(start);
+    lock.lock();
+  }
+  --workers_;
+  worker_ = self.outer;
+  LeaveIfIdle();
+}
+
+void TaskRunner::Decide(std::span<const Scheduler::Start> ended, std::vector<Scheduler::Start>& requests) {
+  for (const Scheduler::Start& start : ended) {
+    scheduler_.Done(start.task);
+    if (!after_(start, scheduler_)) scheduler_.Stop();
+  }
+  starts_.clear();
+  scheduler_.Next(starts_);
+  for (const Scheduler::Start& start : starts_) {
+    if (scheduler_.ResourceOf(start) == Scheduler::Resource::kProcessor) ready_.push_back(start);
+    else requests.push_back(start);
+  }
+}
+
+// One at a time: each that comes finds out whether another one is of use.
+bool TaskRunner::NeedsWorker() {
+  if (ready_.empty() || workers_ >= scheduler_.limits().processors) return false;
+  ++workers_;
+  return true;
+}
+
+// Notified under the lock: Run() returns, and its owner goes, only when this thread has let go of it.
+void TaskRunner::LeaveIfIdle() {
+  if (scheduler_.idle() && advancing_ == 0 && workers_ == 0) idle_.notify_all();
+}
+
+}  // namespace tensor_checkpoint
