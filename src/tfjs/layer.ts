@@ -22,6 +22,9 @@ interface LayerFields {
 /** Weights that Keras 3 keeps under a name with an underscore, beside the plain one; both are written. */
 const UNDERSCORED = new Set(['kernel', 'embeddings']);
 
+/** The layer whose only kernel Keras 3 calls just that. */
+const DEPTHWISE = 'DepthwiseConv2D';
+
 /**
  * A layer: its weights by their own names, not those of the process (`dense_Dense1/kernel` is `kernel`), the layers it
  * wraps, and the states of a stateful recurrent layer.
@@ -42,7 +45,7 @@ export function layerNode(layer: TfLayer, parts: Parts, runtime: Runtime, freeze
     identity: layer,
     description: layer.getClassName(),
     *children() {
-      yield* named(ownWeights(fields));
+      yield* named(ownWeights(fields), layer.getClassName());
       for (const [name, value] of innerLayers(fields, runtime)) {
         yield [name, Array.isArray(value) ? parts.list(layer, name, () => fields.cells as TfLayer[]) : value];
       }
@@ -73,7 +76,7 @@ function otherWeights(fields: TfLayer & LayerFields, runtime: Runtime): object[]
   return fields.weights.filter((weight) => !reached.has(weight)).map((weight) => weight.read());
 }
 
-function* named(weights: readonly TfLayerVariable[]): Generator<readonly [string, unknown]> {
+function* named(weights: readonly TfLayerVariable[], className: string): Generator<readonly [string, unknown]> {
   const used = new Set<string>();
   for (const weight of weights) {
     const base = weight.originalName.slice(weight.originalName.lastIndexOf('/') + 1);
@@ -82,6 +85,7 @@ function* named(weights: readonly TfLayerVariable[]): Generator<readonly [string
     used.add(name);
     const variable = weight.read();
     if (UNDERSCORED.has(name)) yield [`_${name}`, variable];
+    if (className === DEPTHWISE && name === 'depthwise_kernel') yield ['kernel', variable];
     yield [name, variable];
   }
 }

@@ -84,23 +84,29 @@ function knownOptimizerNode(
     learningRate,
     ...(products?.parts() ?? slotsInOrder(layout, fields)),
   ]);
+  /** A slot that Keras has in another form, from which a restore computes it where need be. */
+  const exactPart = (slot: SlotLayout, i: number) =>
+    parts.of(optimizer, `${slot.list} ${i}`, () => ({
+      description: `${slot.list}/${i}`,
+      values: () => {
+        const variable = slotsOf(fields, slot)[i]!;
+        return [{ ...placeValue(`${slot.list}/${i}`, variable), optional: products!.isDerived(i) }];
+      },
+    }));
+  const placeValue = (description: string, variable: TfVariable) =>
+    tensorValue({ description, get: () => variable, set: (value) => take(variable, value) }, runtime, freezer);
   const lists = layout.slots.map((slot) => {
-    const part = parts.list(optimizer, slot.list, () => slotsOf(fields, slot));
+    const part = parts.list(optimizer, slot.list, () => {
+      const slots = slotsOf(fields, slot);
+      return slot !== scaled?.slot ? slots : slots.map((_, i) => exactPart(slot, i));
+    });
     return [slot, part] as const;
   });
   const scalars = layout.scalars.map((scalar) => {
     const part = parts.of(optimizer, scalar.name, () => ({
       description: scalar.name,
-      values: () => {
-        const variable = fields[scalar.field] as TfVariable;
-        const place = {
-          description: scalar.name,
-          get: () => variable,
-          set: (value: TfTensor) => take(variable, value),
-        };
-        // Keras has none: it computes them from the iterations, and so does a restore that lacks them.
-        return [{ ...tensorValue(place, runtime, freezer), optional: true }];
-      },
+      // Keras has none: it computes them from the iterations, and so does a restore that lacks them.
+      values: () => [{ ...placeValue(scalar.name, fields[scalar.field] as TfVariable), optional: true }],
     }));
     return [scalar, part] as const;
   });

@@ -13,6 +13,8 @@ export interface ScaledSlots {
   readonly list: Part;
   /** The values in Keras's form, one for each slot. */
   parts(): readonly Part[];
+  /** Whether a slot was computed from Keras's form at the last restore. */
+  isDerived(i: number): boolean;
   beforeRestore(stored: StoredNode): void;
   afterRestore(): void;
 }
@@ -37,6 +39,7 @@ export function scaledSlots(
 ): ScaledSlots {
   /** Products restored from a checkpoint of Keras's, until the learning rate is known. */
   const restored = new Map<number, HostTensor>();
+  const derived = new Set<number>();
   let isExact = true;
 
   const part = (i: number): Part =>
@@ -67,9 +70,11 @@ export function scaledSlots(
   return {
     list: parts.list(optimizer, names.list, all),
     parts: all,
+    isDerived: (i) => derived.has(i),
     beforeRestore(stored) {
       isExact = (stored.child(names.exact)?.childNames.length ?? 0) > 0;
       restored.clear();
+      derived.clear();
     },
     afterRestore() {
       const by = factor();
@@ -80,6 +85,7 @@ export function scaledSlots(
         const tensor = runtime.toTensor(value);
         slots()[i]?.assign(tensor);
         tensor.dispose();
+        derived.add(i);
       }
       restored.clear();
     },
