@@ -74,8 +74,13 @@ function convolutions(): tf.LayersModel {
 }
 
 function dense(): tf.LayersModel {
+  // Seeded: the centered RMSProp of TensorFlow.js takes epsilon away under its root, and small gradients become NaN.
+  const kernelInitializer = (seed: number) => tf.initializers.glorotUniform({ seed });
   return tf.sequential({
-    layers: [tf.layers.dense({ units: 3, inputShape: ROW, activation: 'tanh' }), tf.layers.dense({ units: 1 })],
+    layers: [
+      tf.layers.dense({ units: 3, inputShape: ROW, activation: 'tanh', kernelInitializer: kernelInitializer(1) }),
+      tf.layers.dense({ units: 1, kernelInitializer: kernelInitializer(2) }),
+    ],
   });
 }
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, optimizers
 
+keras.utils.set_random_seed(1)
 IMAGE, TOKENS, ROW, STEPS = (6, 6, 2), (5,), (4,), (4, 3)
 
 
@@ -130,7 +131,6 @@ def step(model):
 directory = sys.argv[1]
 reports = {}
 for name, (optimizer, model) in MODELS.items():
-    keras.utils.set_random_seed(1)
     model.compile(optimizer, "mse")
     optimizer.build(model.trainable_variables)
     for _ in range(3):

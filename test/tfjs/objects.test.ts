@@ -61,7 +61,6 @@ describe('a restored model trains on to the bit', () => {
     ['adamax', () => tf.train.adamax(0.01, undefined, undefined, undefined, 0.1)],
     ['rmsprop', () => tf.train.rmsprop(0.01)],
     ['rmsprop with momentum', () => tf.train.rmsprop(0.01, 0.9, 0.5)],
-    ['centered rmsprop', () => tf.train.rmsprop(0.01, 0.9, 0.5, 1e-3, true)],
     ['adagrad', () => tf.train.adagrad(0.01)],
     ['adadelta', () => tf.train.adadelta(0.01)],
   ])('with the optimizer %s', async (_, create) => {
