@@ -9,6 +9,7 @@
 #include "binding/events_to_js.h"
 #include "binding/node_api.h"
 #include "binding/programs_from_js.h"
+#include "binding/tensorflow.h"
 #include "checksum/crc32c.h"
 #include "io/make_directories.h"
 #include "io/read_file.h"
@@ -204,6 +205,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("readDirectorySync", Napi::Function::New<ReadDirectorySync>(env));
   exports.Set("makeDirectoriesSync", Napi::Function::New<MakeDirectoriesSync>(env));
   exports.Set("lockDirectorySync", Napi::Function::New<LockDirectorySync>(env));
+  ExportTensorFlow(env, exports);
   exports.Set("info", Napi::Function::New<Info>(env));
   return exports;
 }

@@ -39,14 +39,26 @@ Environment::~Environment() = default;
 
 uint32_t Environment::Add(Napi::Function callback, Napi::Object memory) {
   if (entries_.empty()) napi_ref_threadsafe_function(env_, wake_);
-  // Hooks run in reverse order, and every external buffer has one that frees its memory: ours must be the latest, so
-  // that it runs, and waits, before the memory of the program that starts now goes.
-  napi_remove_env_cleanup_hook(env_, OnCleanup, this);
-  napi_add_env_cleanup_hook(env_, OnCleanup, this);
+  MakeCleanupHookTheLatest();
   const uint32_t id = next_id_++;
   Entry& entry = entries_[id];
   entry.callback = Napi::Persistent(callback);
   if (!memory.IsEmpty()) entry.memory = Napi::Persistent(memory);
+  return id;
+}
+
+// Hooks run in reverse order, and every external buffer has one that frees its memory: ours must be the latest, so that
+// it runs, and waits, before the memory of the program that starts now goes. The addon of tfjs-node has one as well, and
+// tensors over its typed arrays must be given back before.
+void Environment::MakeCleanupHookTheLatest() {
+  napi_remove_env_cleanup_hook(env_, OnCleanup, this);
+  napi_add_env_cleanup_hook(env_, OnCleanup, this);
+}
+
+uint32_t Environment::Keep(std::unique_ptr<Borrow> borrow) {
+  MakeCleanupHookTheLatest();
+  const uint32_t id = next_id_++;
+  borrows_[id] = std::move(borrow);
   return id;
 }
 
@@ -136,6 +148,7 @@ void Environment::Close() {
     if (entry.program) entry.program->Abort();
   }
   for (auto& [id, entry] : entries_) entry.program.reset();  // Waits.
+  borrows_.clear();
   {
     std::unique_lock lock(mutex_);
     idle_.wait(lock, [this] { return tasks_ == 0; });

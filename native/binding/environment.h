@@ -12,6 +12,7 @@
 #include "binding/allocations.h"
 #include "binding/node_api.h"
 #include "pipeline/engine.h"
+#include "tensorflow/runtime.h"
 
 namespace tensor_checkpoint {
 
@@ -44,6 +45,11 @@ class Environment {
   using Deliver = std::function<void(Napi::Env, const Napi::Function& done)>;
   void RunTask(Napi::Function done, std::function<Deliver()> work);
 
+  // Tensors that TensorFlow lent. They are given back on this thread: by Release(), or at the environment's end when
+  // its programs have ended. 0 is never an id.
+  uint32_t Keep(std::unique_ptr<Borrow> borrow);
+  void Release(uint32_t borrow) { borrows_.erase(borrow); }
+
  private:
   class Sink;
   struct Entry {
@@ -60,6 +66,7 @@ class Environment {
   };
 
   uint32_t Add(Napi::Function callback, Napi::Object memory);
+  void MakeCleanupHookTheLatest();
   Entry& AddProgram(uint32_t& id, Napi::Function on_event, Napi::Object memory, std::vector<Allocations::Pin> pins,
                     bool is_load);
   void Post(Message message);
@@ -72,6 +79,7 @@ class Environment {
   std::shared_ptr<Engine> engine_;
   napi_threadsafe_function wake_ = nullptr;
   std::unordered_map<uint32_t, Entry> entries_;
+  std::unordered_map<uint32_t, std::unique_ptr<Borrow>> borrows_;
   uint32_t next_id_ = 1;
 
   std::mutex mutex_;  // Guards what follows.

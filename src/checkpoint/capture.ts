@@ -57,8 +57,16 @@ export class Capturer {
           );
           snapshots.push(snapshot);
           values.push(value);
-          sources.push(snapshot.source);
         }
+      }
+      // Only now, so that an adapter can take all of them together when it is asked for the first.
+      for (const [i, snapshot] of snapshots.entries()) {
+        sources.push(
+          asked(
+            () => snapshot.source,
+            () => keys[i]!,
+          ),
+        );
       }
       if (sources.some(isThenable)) {
         // All settle, also if one fails: what is still being copied must not be released yet.

@@ -19,7 +19,7 @@ import type { RestoreSession } from './restore-session.ts';
 import { Restorer } from './restorer.ts';
 import { RootObjects } from './root.ts';
 import { printCheckpointState, STATE_FILE_NAME } from './state-file.ts';
-import type { Adapter } from './trackable.ts';
+import type { Adapter, TensorPath } from './trackable.ts';
 import { createResolver } from './trackables.ts';
 import { type ObjectTree, type Resolve, walkNow } from './tree.ts';
 import { Write, type WriteExtras, type WriteHost } from './write.ts';
@@ -46,6 +46,7 @@ export interface CheckpointOptions {
 export class Checkpoint {
   /** Number of the last save, an int64 scalar; restored with the checkpoint. */
   readonly saveCounter: Counter = new Counter();
+  readonly #adapters: readonly Adapter[];
   readonly #objects: RootObjects;
   readonly #resolve: Resolve;
   readonly #lane = new Lane();
@@ -63,6 +64,7 @@ export class Checkpoint {
    */
   constructor(objects: Record<string, unknown>, options: CheckpointOptions = {}) {
     const adapters = checkAdapters(options);
+    this.#adapters = adapters;
     this.#resolve = createResolver(adapters);
     this.#restorer = new Restorer(this.#resolve);
     this.#objects = new RootObjects(this, objects, this.saveCounter);
@@ -88,6 +90,11 @@ export class Checkpoint {
   /** A Checkpoint may be part of another one. */
   checkpointChildren(): Record<string, unknown> {
     return Object.fromEntries(this.#objects.node(() => this.#counterCreated).children!());
+  }
+
+  /** How the tensors of the first adapter that has more than one way get to disk at present; undefined without one. */
+  get tensorPath(): TensorPath | undefined {
+    return this.#adapters.find(({ path }) => path !== undefined)?.path;
   }
 
   /**

@@ -21,6 +21,7 @@ export type {
   Serializable,
   Snapshot,
   StoredNode,
+  TensorPath,
   TrackableNode,
   TrackableValue,
 } from './trackable.ts';

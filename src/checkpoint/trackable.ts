@@ -62,7 +62,11 @@ export interface TrackableValue {
   readonly destination: Destination;
 }
 
-/** A value frozen at the moment of capture. `release` is called exactly once, when its bytes are no longer needed. */
+/**
+ * A value frozen at the moment of capture. `release` is called exactly once, when its bytes are no longer needed.
+ * `source` is read once, after every value of the tree was captured and before anything else happens: it may be a getter
+ * that takes many values together. Where a capture fails, snapshots are released without having been asked.
+ */
 export interface Snapshot {
   readonly source: TensorSource | Promise<TensorSource>;
   release?(): void;
@@ -77,9 +81,18 @@ export type Destination =
   /** Read into new memory, verified, then handed over. */
   | { readonly kind: 'replace'; assign(value: HostTensor): void | Promise<void> };
 
+export type TensorPath = 'borrow' | 'data';
+
 /** Teaches a Checkpoint about a family of objects that it doesn't know, for example those of the user's tf. */
 export interface Adapter {
   readonly name: string;
+  /**
+   * How tensors get to disk and back at present, for an adapter that has more than one way: `borrow`, their memory is
+   * used as it is; `data`, they are read and made by their own methods.
+   */
+  readonly path?: TensorPath;
+  /** Why `path` isn't `borrow`; null where it is. */
+  readonly pathReason?: string | null;
   /** The node for `value`, or undefined if this adapter doesn't know it. Must be cheap and repeatable. */
   adapt(value: unknown): TrackableNode | undefined;
 }

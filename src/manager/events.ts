@@ -1,3 +1,5 @@
+import type { TensorPath } from '../checkpoint/index.ts';
+
 /** A checkpoint was saved: it is durable, and the state file names it. */
 export interface SavedEvent {
   readonly path: string;
@@ -9,6 +11,8 @@ export interface SavedEvent {
   /** From submission to the moment from which the values may change again. */
   readonly capturedSeconds: number;
   readonly bytesPerSecond: number;
+  /** With an adapter that has more than one way (`tfjs(tf)`): `borrow`, tensors were written from where they lie. */
+  readonly tensorPath?: TensorPath;
 }
 
 /** A checkpoint was passed over by a restore. */

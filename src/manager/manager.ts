@@ -266,7 +266,9 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     const { path, outcome } = save;
     const { bytes, tensors, seconds, capturedSeconds } = stats;
     const bytesPerSecond = seconds > 0 ? bytes / seconds : 0;
-    this.#announcer.tell('saved', { path, bytes, tensors, seconds, capturedSeconds, bytesPerSecond });
+    const { tensorPath } = this.checkpoint;
+    const event = { path, bytes, tensors, seconds, capturedSeconds, bytesPerSecond };
+    this.#announcer.tell('saved', tensorPath === undefined ? event : { ...event, tensorPath });
     for (const preserved of outcome?.preserved ?? []) this.#announcer.tell('preserved', { path: preserved });
     for (const deleted of outcome?.deleted ?? []) {
       const remains = [...undeletable].some((file) => file.startsWith(`${deleted}.`));

@@ -266,6 +266,29 @@ export interface DirectoryLock {
   release(): void;
 }
 
+/** The TensorFlow runtime that this process has loaded, with the names of the ops registered in it. */
+export interface TensorFlowRuntimeInfo {
+  /** TensorFlow's version. */
+  readonly version: string;
+  /** `borrow(tensors: N * T)`: takes references to its inputs. To be executed within {@link NativeAddon.borrowTensors}. */
+  readonly borrowOp: string;
+  /** `provide() -> tensors: N * T`: makes tensors of memory. Within {@link NativeAddon.provideTensor}. */
+  readonly provideOp: string;
+}
+
+/** Tensors that TensorFlow lent, in the order of the op's inputs over all its executions. */
+export interface BorrowedTensors {
+  /** For {@link NativeAddon.releaseBorrow}. Not released, they are given back at the environment's end. */
+  readonly id: number;
+  /** Absolute addresses: `pinnedMemory`, whose content doesn't change until released. */
+  readonly addresses: Float64Array;
+  readonly bytes: Float64Array;
+  /** TensorFlow's DataType numbers. */
+  readonly types: Uint8Array;
+  /** Bytes that had to be copied, because the tensor lay in memory that JS can write. */
+  readonly copiedBytes: number;
+}
+
 /** What the addon exports. Throws only plain Errors for programs that break the contract; the rest are events. */
 export interface NativeAddon {
   /** Starts a program; returns its id. Events never arrive before this call has returned. */
@@ -289,6 +312,19 @@ export interface NativeAddon {
   /** mkdir -p; returns the directories that did not exist before, outermost first. */
   makeDirectoriesSync(path: string): string[] | { readonly error: NativeError };
   lockDirectorySync(path: string): DirectoryLock | { readonly error: NativeError };
+
+  /** Finds TensorFlow and registers the ops, once a process. The error, UNSUPPORTED, says what is missing. */
+  findTensorFlow(): TensorFlowRuntimeInfo | { readonly error: NativeError };
+  /** Calls `execute`, which has TensorFlow execute the borrow op on this thread; what that throws is thrown on. */
+  borrowTensors(execute: () => void): BorrowedTensors;
+  /** Gives tensors back, which no program may use any more. On the thread that borrowed them; idempotent. */
+  releaseBorrow(id: number): void;
+  /**
+   * Calls `execute`, which has TensorFlow execute the provide op once, with N = 1: its output is a tensor in the memory of
+   * `buffer`, which JS has no more (it is detached). The address of that memory; null, without a call, for a buffer that
+   * isn't from `allocate`.
+   */
+  provideTensor(buffer: ArrayBuffer, type: number, dims: readonly number[], execute: () => void): number | null;
 
   /** Facts for diagnostics and benchmarks: the checksum implementation chosen, threads, the engine's version. */
   info(): { readonly checksum: string; readonly threads: number; readonly version: string };

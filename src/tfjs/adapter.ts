@@ -1,4 +1,4 @@
-import type { Adapter, TrackableNode } from '../checkpoint/trackable.ts';
+import type { Adapter, TensorPath, TrackableNode } from '../checkpoint/trackable.ts';
 import { containerNode, looseTensorNode } from './container.ts';
 import { layerNode } from './layer.ts';
 import { modelNode, optimizerOf, trainedVariables } from './model.ts';
@@ -9,6 +9,17 @@ import { Freezer } from './snapshot.ts';
 import type { TensorFlowJs, TfLayersModel, TfOptimizer } from './types.ts';
 import { variableNode } from './variable.ts';
 
+/** What `tfjs(tf)` gives. */
+export interface TfjsAdapter extends Adapter {
+  /**
+   * `borrow`: the memory of tfjs-node's tensors is written and replaced as it is. `data`: tensors are read by `data()` and
+   * made by `tf.tensor()`. It follows the backend that is in use.
+   */
+  readonly path: TensorPath;
+  /** Why `path` is `data`; null where it is `borrow`. */
+  readonly pathReason: string | null;
+}
+
 /**
  * Teaches a Checkpoint about the objects of your TensorFlow.js: `LayersModel` and `Sequential` with the optimizer they
  * are compiled with, layers, optimizers (sgd, momentum, adam, adamax, rmsprop, adagrad, adadelta, and classes of your own
@@ -16,12 +27,14 @@ import { variableNode } from './variable.ts';
  *
  * Objects are known by their place, not by their names, which differ from process to process. Local names are those
  * of Keras 3 where they correspond. A restored optimizer continues to the bit: Adam's running beta powers are saved,
- * and a fresh optimizer gets its slots before its first step. Values go in and out by tensors' own methods:
+ * and a fresh optimizer gets its slots before its first step.
  *
- * - saving: on the cpu backend the backend's own memory is the source, and the save is under way before `save()`
- *   returns. On other backends a reference to each buffer is taken at once, and the bytes follow one tensor at a time.
- *   Training may go on in both cases. No tensor is left behind.
- * - restoring: variables are assigned a new tensor; a tensor in an object or array is replaced there, and disposed.
+ * - saving: TensorFlow (tfjs-node) lends the memory of its tensors, and the cpu backend's own memory is the source: the
+ *   snapshot is complete, and the save under way, before `save()` returns, without a copy. On other backends a reference
+ *   to each buffer is taken at once, and the bytes follow one tensor at a time. Training may go on in every case. No
+ *   tensor is left behind. `path` says which way is taken.
+ * - restoring: variables are assigned a new tensor, in tfjs-node one in the memory that was read into; a tensor in an
+ *   object or array is replaced there, and disposed.
  *
  * What a model is (layers, shapes, compile options, metadata) is stored beside: `describeCheckpoint()` tells it, and
  * `loadModel()` builds the model from it. A restore into a model that exists leaves it as it is. Not saved: the state of
@@ -34,7 +47,7 @@ import { variableNode } from './variable.ts';
  * const checkpoint = new Checkpoint({ model, step }, { adapters: [tfjs(tf)] });
  * ```
  */
-export function tfjs(tf: TensorFlowJs): Adapter {
+export function tfjs(tf: TensorFlowJs): TfjsAdapter {
   const runtime = new Runtime(tf);
   const freezer = new Freezer(runtime);
   const parts = new Parts();
@@ -59,6 +72,13 @@ export function tfjs(tf: TensorFlowJs): Adapter {
 
   return {
     name: 'tfjs',
+    get path() {
+      return typeof runtime.links.current() === 'string' ? 'data' : 'borrow';
+    },
+    get pathReason() {
+      const link = runtime.links.current();
+      return typeof link === 'string' ? link : null;
+    },
     adapt(value) {
       if (value instanceof Part) return value.node;
       if (typeof value !== 'object' || value === null) return undefined;

@@ -1,5 +1,5 @@
 /** `tensor-checkpoint/tfjs`: checkpoints of TensorFlow.js. */
-export { tfjs } from './adapter.ts';
+export { type TfjsAdapter, tfjs } from './adapter.ts';
 export { type BackupAndRestoreOptions, backupAndRestore } from './callbacks/backup-and-restore.ts';
 export type { Closable, TensorFlowJsLayers } from './callbacks/callback.ts';
 export { type ModelCheckpointOptions, modelCheckpoint } from './callbacks/model-checkpoint.ts';

@@ -1,6 +1,8 @@
 import { CheckpointError, invalidArgument } from '../errors.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
+import { TensorFlowLinks } from './node-backend.ts';
+import { provide } from './provide.ts';
 import type { TensorFlowJs, TfDType, TfLayer, TfLayersModel, TfOptimizer, TfTensor, TfVariable } from './types.ts';
 
 type Class = abstract new (...args: never[]) => object;
@@ -17,6 +19,8 @@ export class Runtime {
   readonly #layer: Class | undefined;
   readonly #model: Class | undefined;
   readonly #sequential: Class | undefined;
+  /** The way to the memory of tfjs-node's tensors, where there is one. */
+  readonly links: TensorFlowLinks;
 
   /** @throws CheckpointError INVALID_ARGUMENT if `tf` lacks what is needed. */
   constructor(tf: TensorFlowJs) {
@@ -33,6 +37,7 @@ export class Runtime {
       );
     }
     this.#tf = tf;
+    this.links = new TensorFlowLinks(tf);
     this.#model = classOrUndefined(tf.LayersModel);
     this.#sequential = classOrUndefined(tf.Sequential);
     this.#layer = classOrUndefined((tf.layers as { Layer?: unknown } | undefined)?.Layer);
@@ -116,6 +121,9 @@ export class Runtime {
 
   /** A tensor over the memory of `value`, which is handed over. */
   toTensor(value: HostTensor): TfTensor {
+    const link = this.links.current();
+    const provided = typeof link === 'string' ? undefined : provide(link, value, this.links);
+    if (provided !== undefined) return this.#kept(provided);
     const { shape } = value;
     switch (value.dtype) {
       case 'float32':

@@ -1,16 +1,21 @@
 import type { Snapshot } from '../checkpoint/trackable.ts';
 import type { TensorSource } from '../tensor/source.ts';
+import { BorrowBatch } from './borrow.ts';
+import type { TensorFlowLink } from './node-backend.ts';
 import type { Runtime } from './runtime.ts';
 import type { TfTensor } from './types.ts';
 
 /**
- * Freezes tensors. Where the backend computes in memory that JavaScript sees, its own array is the source: nothing is
- * copied, and nothing has to be released. Elsewhere a reference to the buffer is taken, which costs nothing, and the
- * bytes are read afterwards, one tensor at a time: a backend whose `data()` is a synchronous copy (tensorflow) holds
- * up the event loop for one tensor, not for all of them.
+ * Freezes tensors, each in the cheapest way that its backend allows:
+ *
+ * - tensorflow (tfjs-node): TensorFlow lends its own buffers. Nothing is copied, and the snapshot is complete at once.
+ * - cpu: the backend computes in memory that JavaScript sees, and its own array is the source.
+ * - others: a reference to the buffer is taken, which costs nothing, and the bytes are read afterwards, one tensor at a
+ *   time: a backend whose `data()` is a synchronous copy holds up the event loop for one tensor, not for all of them.
  */
 export class Freezer {
   readonly #runtime: Runtime;
+  #batch: BorrowBatch | undefined;
   /** Settles when the last read that was asked for is done. */
   #reads: Promise<unknown> = Promise.resolve();
 
@@ -22,6 +27,24 @@ export class Freezer {
     if (this.#runtime.readsInPlace && tensor.dtype !== 'string') {
       return { source: toSource(tensor.dataSync()) };
     }
+    const link = this.#runtime.links.current();
+    if (typeof link === 'string') return this.#reference(tensor);
+    // Not by reference: dispose() clears the strings of a tensor in place.
+    if (tensor.dtype === 'string') return { source: copiedStrings(link, tensor) };
+    return this.#batchOf(link).add(tensor);
+  }
+
+  #batchOf(link: TensorFlowLink): BorrowBatch {
+    if (this.#batch === undefined || this.#batch.isTaken || this.#batch.link !== link) {
+      this.#batch = new BorrowBatch(link, (tensors, reason) => {
+        this.#runtime.links.giveUp(link, `TensorFlow lends no tensors: ${reason}`);
+        return tensors.map((tensor) => this.#reference(tensor));
+      });
+    }
+    return this.#batch;
+  }
+
+  #reference(tensor: TfTensor): Snapshot {
     const frozen = this.#runtime.freeze(tensor);
     let disposed = false;
     const release = () => {
@@ -39,6 +62,11 @@ export class Freezer {
     this.#reads = source.catch(() => {});
     return { source, release };
   }
+}
+
+function copiedStrings({ backend }: TensorFlowLink, tensor: TfTensor): TensorSource {
+  const elements = backend.readSync(tensor.dataId) as Uint8Array[];
+  return { kind: 'strings', elements: elements.map((element) => element.slice()) };
 }
 
 function toSource(values: unknown): TensorSource {

@@ -10,6 +10,7 @@ export interface TfTensor {
   readonly dtype: string;
   readonly shape: number[];
   readonly isDisposed: boolean;
+  readonly dataId: object;
   clone(): TfTensor;
   data(): Promise<unknown>;
   dataSync(): unknown;
@@ -66,6 +67,8 @@ export interface TensorFlowJs {
   readonly Sequential?: unknown;
   readonly layers?: object;
   getBackend(): string;
+  /** Without it, tensors are read and made by their own methods. */
+  backend?(): unknown;
   keep(tensor: never): object;
   tensor(values: never, shape?: never, dtype?: never): object;
   zeros(shape: never, dtype?: never): object;

@@ -261,6 +261,12 @@ function attempt<T>(work: () => T): T | { readonly error: NativeError } {
 }
 
 const addon: NativeAddon = {
+  findTensorFlow: () => ({ error: { code: 'UNSUPPORTED', message: 'the reference addon knows no TensorFlow' } }),
+  borrowTensors: () => {
+    throw new Error('no TensorFlow');
+  },
+  releaseBorrow: () => {},
+  provideTensor: () => null,
   startSave(program, onEvent) {
     const id = ++lastId;
     hooks.programs.push(program);

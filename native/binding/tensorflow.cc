@@ -1,0 +1,113 @@
+#include "binding/tensorflow.h"
+
+#include <memory>
+#include <utility>
+
+#include "binding/allocations.h"
+#include "binding/environment.h"
+#include "binding/events_to_js.h"
+#include "tensorflow/runtime.h"
+
+namespace tensor_checkpoint {
+namespace {
+
+Napi::Value WrongArguments(Napi::Env env) {
+  Napi::TypeError::New(env, "wrong arguments for a native function").ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+Napi::Value FindTensorFlow(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Object object = Napi::Object::New(env);
+  Result<TensorFlowRuntime*> runtime = TensorFlowRuntime::Get();
+  if (!runtime.ok()) {
+    object.Set("error", ErrorToJs(env, {runtime.status()}));
+    return object;
+  }
+  object.Set("version", (*runtime)->version());
+  object.Set("borrowOp", (*runtime)->borrow_op());
+  object.Set("provideOp", (*runtime)->provide_op());
+  return object;
+}
+
+// Executes the ops: JS that has TensorFlow call our kernels on this thread. A JS exception stays pending.
+bool Execute(Napi::Env env, const Napi::Value& execute) {
+  execute.As<Napi::Function>().Call({});
+  return !env.IsExceptionPending();
+}
+
+Napi::Value BorrowTensors(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsFunction()) return WrongArguments(env);
+  auto borrow = std::make_unique<Borrow>();
+  TensorFlowRuntime::SetBorrow(borrow.get());
+  const bool executed = Execute(env, info[0]);
+  TensorFlowRuntime::SetBorrow(nullptr);
+  if (!executed) return env.Undefined();
+
+  const auto& items = borrow->items();
+  Napi::Float64Array addresses = Napi::Float64Array::New(env, items.size());
+  Napi::Float64Array bytes = Napi::Float64Array::New(env, items.size());
+  Napi::Uint8Array types = Napi::Uint8Array::New(env, items.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    addresses[i] = static_cast<double>(reinterpret_cast<uintptr_t>(items[i].data));
+    bytes[i] = static_cast<double>(items[i].bytes);
+    types[i] = static_cast<uint8_t>(items[i].type);
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("copiedBytes", Napi::Number::New(env, static_cast<double>(borrow->copied())));
+  result.Set("id", Napi::Number::New(env, Environment::Of(env).Keep(std::move(borrow))));
+  result.Set("addresses", addresses);
+  result.Set("bytes", bytes);
+  result.Set("types", types);
+  return result;
+}
+
+void ReleaseBorrow(const Napi::CallbackInfo& info) {
+  if (info.Length() < 1 || !info[0].IsNumber()) {
+    WrongArguments(info.Env());
+    return;
+  }
+  Environment::Of(info.Env()).Release(info[0].As<Napi::Number>().Uint32Value());
+}
+
+Napi::Value ProvideTensor(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 4 || !info[0].IsArrayBuffer() || !info[1].IsNumber() || !info[2].IsArray() ||
+      !info[3].IsFunction()) {
+    return WrongArguments(env);
+  }
+  void* data = nullptr;
+  size_t bytes = 0;
+  if (napi_get_arraybuffer_info(env, info[0], &data, &bytes) != napi_ok) return WrongArguments(env);
+  Provision::Item item{info[1].As<Napi::Number>().Int32Value(), {}, Allocations::Find(data),
+                       static_cast<uint8_t*>(data), bytes};
+  // Memory that isn't ours can't be kept for TensorFlow.
+  if (item.memory == nullptr) return env.Null();
+  const Napi::Array dims = info[2].As<Napi::Array>();
+  for (uint32_t i = 0; i < dims.Length(); ++i) {
+    const Napi::Value dim = dims.Get(i);
+    if (!dim.IsNumber()) return WrongArguments(env);
+    item.dims.push_back(dim.As<Napi::Number>().Int64Value());
+  }
+  Provision provision;
+  provision.items.push_back(std::move(item));
+  TensorFlowRuntime::SetProvision(&provision);
+  const bool executed = Execute(env, info[3]);
+  TensorFlowRuntime::SetProvision(nullptr);
+  if (!executed) return env.Undefined();
+  // The memory is TensorFlow's now, and never changes: JS must not reach it any more.
+  napi_detach_arraybuffer(env, info[0]);
+  return Napi::Number::New(env, static_cast<double>(reinterpret_cast<uintptr_t>(data)));
+}
+
+}  // namespace
+
+void ExportTensorFlow(Napi::Env env, Napi::Object exports) {
+  exports.Set("findTensorFlow", Napi::Function::New<FindTensorFlow>(env));
+  exports.Set("borrowTensors", Napi::Function::New<BorrowTensors>(env));
+  exports.Set("releaseBorrow", Napi::Function::New<ReleaseBorrow>(env));
+  exports.Set("provideTensor", Napi::Function::New<ProvideTensor>(env));
+}
+
+}  // namespace tensor_checkpoint

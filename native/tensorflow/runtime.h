@@ -1,0 +1,101 @@
+#ifndef TENSOR_CHECKPOINT_TENSORFLOW_RUNTIME_H_
+#define TENSOR_CHECKPOINT_TENSORFLOW_RUNTIME_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "base/status.h"
+#include "tensorflow/c_api.h"
+#include "tensorflow/tensor_memory.h"
+
+// Hands tensors over between TensorFlow and the engine without copying them.
+//
+// TensorFlow's tensors can't be reached through the interface of whoever runs it (tfjs-node keeps its table to itself),
+// but anybody may have TensorFlow execute an op by name, and an op's kernel sees its inputs and makes its outputs. So two
+// ops are registered: one whose kernel takes references to its inputs, one whose outputs are buffers of ours. What a
+// kernel is to do is no attribute of the op (TensorFlow keeps a kernel for every set of attributes, for ever) but the
+// job that the calling thread has begun: eager execution on the host runs the kernel on the thread that asks for it.
+namespace tensor_checkpoint {
+
+// References to tensors, taken by the borrow op. Owned by the JS environment that runs TensorFlow; made, filled and
+// destroyed on its thread, because the memory of a tensor may be a typed array of that environment's, which TensorFlow
+// gives back through Node-API. The addresses may be read by any thread as long as it lives.
+class Borrow {
+ public:
+  struct Item {
+    const uint8_t* data;
+    size_t bytes;
+    int type;
+  };
+
+  Borrow() = default;
+  ~Borrow();
+  Borrow(const Borrow&) = delete;
+  Borrow& operator=(const Borrow&) = delete;
+
+  // In the order of the op's inputs, over all its executions.
+  const std::vector<Item>& items() const { return items_; }
+  // Bytes that were copied because their memory isn't TensorFlow's alone.
+  uint64_t copied() const { return copied_; }
+
+ private:
+  friend class TensorFlowRuntime;
+  std::vector<TF_Tensor*> tensors_;
+  std::vector<Item> items_;
+  std::vector<AlignedBuffer> copies_;
+  uint64_t copied_ = 0;
+};
+
+// Buffers that the provide op is to make tensors of, in the order of its outputs. TensorFlow then holds `memory` until
+// the tensor is gone, and lets go of it on a thread of its choice.
+struct Provision {
+  struct Item {
+    int type;
+    std::vector<int64_t> dims;
+    std::shared_ptr<AlignedBuffer> memory;
+    uint8_t* data;
+    size_t bytes;
+  };
+  std::vector<Item> items;
+  size_t next = 0;
+};
+
+// The process's one. Any thread; jobs belong to the thread that began them.
+class TensorFlowRuntime {
+ public:
+  // Finds TensorFlow and registers the ops, once a process. A failure is not remembered: the runtime may be loaded later.
+  static Result<TensorFlowRuntime*> Get();
+
+  const char* version() const { return api_.TF_Version(); }
+  // Names that no other copy of this code in the process uses: the kernels behind an op are those of one copy.
+  const std::string& borrow_op() const { return borrow_op_; }
+  const std::string& provide_op() const { return provide_op_; }
+
+  // The job of what this thread executes from now on; nullptr: none. An op that is executed without a job fails.
+  static void SetBorrow(Borrow* job);
+  static void SetProvision(Provision* job);
+
+ private:
+  friend class Borrow;
+  TensorFlowRuntime(const TensorFlowApi& api, TensorMemory memory);
+  Status Register();
+  Status RegisterOp(const std::string& name, const char* inputs, const char* outputs, TensorFlowApi::ComputeKernel compute);
+  Status Take(TF_OpKernelContext* context, Borrow& job) const;
+  Status Give(TF_OpKernelContext* context, Provision& job) const;
+  static void ComputeBorrow(void*, TF_OpKernelContext* context);
+  static void ComputeProvide(void*, TF_OpKernelContext* context);
+  void Report(TF_OpKernelContext* context, const Status& status) const;
+
+  const TensorFlowApi api_;
+  TensorMemory memory_;
+  std::string borrow_op_;
+  std::string provide_op_;
+};
+
+}  // namespace tensor_checkpoint
+
+#endif  // TENSOR_CHECKPOINT_TENSORFLOW_RUNTIME_H_

@@ -1,0 +1,34 @@
+/** The native side's access to a TensorFlow runtime in this process, as TypeScript sees it. */
+import type { BorrowedTensors, TensorFlowRuntimeInfo } from './contract.ts';
+import { loadAddon } from './loader.ts';
+
+export type { BorrowedTensors, TensorFlowRuntimeInfo };
+
+/** The TensorFlow runtime of this process, or the reason why its tensors can't be borrowed. */
+export function findTensorFlow(): TensorFlowRuntimeInfo | string {
+  const found = loadAddon().findTensorFlow();
+  return 'error' in found ? found.error.message : found;
+}
+
+/** Takes references to the inputs of every borrow op that `execute` has TensorFlow execute on this thread. */
+export function borrowTensors(execute: () => void): BorrowedTensors {
+  return loadAddon().borrowTensors(execute);
+}
+
+/** Gives borrowed tensors back. On the thread that borrowed them, when no program uses them any more. */
+export function releaseBorrow({ id }: BorrowedTensors): void {
+  loadAddon().releaseBorrow(id);
+}
+
+/**
+ * Has the provide op that `execute` executes make a tensor in the memory of `buffer`, which is detached. Gives its
+ * address; null, without a call, for memory that isn't the engine's.
+ */
+export function provideTensor(
+  buffer: ArrayBuffer,
+  type: number,
+  dims: readonly number[],
+  execute: () => void,
+): number | null {
+  return loadAddon().provideTensor(buffer, type, dims, execute);
+}
