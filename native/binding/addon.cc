@@ -12,6 +12,7 @@
 #include "binding/tensorflow.h"
 #include "checksum/crc32c.h"
 #include "io/make_directories.h"
+#include "io/posix_file_system.h"
 #include "io/read_file.h"
 
 // The functions of `NativeAddon` in src/native/contract.ts. Arguments were validated in TypeScript; what is checked
@@ -188,6 +189,7 @@ Napi::Value Info(const Napi::CallbackInfo& info) {
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("checksum", ActiveCrc32c().name);
   object.Set("threads", Napi::Number::New(info.Env(), Environment::Of(info.Env()).engine().pool().limit()));
+  object.Set("io", Environment::Of(info.Env()).engine().io());
   object.Set("version", kVersion);
   return object;
 }

@@ -12,7 +12,7 @@ namespace tensor_checkpoint {
 
 // The operating system's file system. Requests run as blocking calls on `executor`, which must outlive it; nullptr: on
 // the thread that submits them.
-class PosixFileSystem final : public FileSystem {
+class PosixFileSystem : public FileSystem {
  public:
   explicit PosixFileSystem(Executor* executor) : executor_(executor) {}
 
@@ -30,6 +30,10 @@ class PosixFileSystem final : public FileSystem {
   Result<std::vector<std::string>> ReadDirectory(const std::string& path) override;
   Result<FileInfo> Stat(const std::string& path) override;
   Result<std::unique_ptr<DirectoryLock>> LockDirectory(const std::string& path) override;
+
+ protected:
+  // Of a file that this file system has opened.
+  static int FdOf(File& file, bool direct);
 
  private:
   Executor* const executor_;

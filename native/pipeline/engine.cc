@@ -94,14 +94,14 @@ std::unique_ptr<RunningProgram> Engine::Start(const TransferOptions& options, Bo
 std::unique_ptr<RunningProgram> Engine::StartSave(SaveProgram program, EventSink& sink) {
   const TransferOptions options = program.options;
   return Start(options, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) mutable {
-    SaveRun(std::move(program), fs_, pool_, aborted, sink).Run();
+    SaveRun(std::move(program), fs(), pool_, aborted, sink).Run();
   });
 }
 
 std::unique_ptr<RunningProgram> Engine::StartLoad(LoadProgram program, EventSink& sink) {
   const TransferOptions options = program.options;
   return Start(options, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) {
-    RunLoad(program, fs_, pool_, aborted, sink);
+    RunLoad(program, fs(), pool_, aborted, sink);
   });
 }
 

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "base/thread_pool.h"
-#include "io/posix_file_system.h"
+#include "io/make_file_system.h"
 #include "pipeline/limits.h"
 #include "pipeline/program.h"
 
@@ -39,7 +39,7 @@ class RunningProgram {
 class Engine {
  public:
   static std::shared_ptr<Engine> Shared();
-  Engine() : pool_(ThreadsFor({})), fs_(&pool_) {}
+  Engine() : pool_(ThreadsFor({})), file_system_(MakeFileSystem(&pool_)) {}
 
   // `sink` must live until the program has sent its last event and the handle is gone.
   std::unique_ptr<RunningProgram> StartSave(SaveProgram program, EventSink& sink);
@@ -49,7 +49,9 @@ class Engine {
   void AbortAllAndWait();
 
   ThreadPool& pool() { return pool_; }
-  FileSystem& fs() { return fs_; }
+  FileSystem& fs() { return *file_system_.fs; }
+  // How direct transfers are made: "threads" or "uring".
+  const char* io() const { return file_system_.io; }
 
  private:
   friend class RunningProgram;
@@ -57,7 +59,7 @@ class Engine {
   std::unique_ptr<RunningProgram> Start(const TransferOptions& options, Body body);
 
   ThreadPool pool_;
-  PosixFileSystem fs_;
+  ChosenFileSystem file_system_;
   std::mutex mutex_;  // Guards what follows.
   std::condition_variable ended_;
   std::set<RunningProgram*> programs_;

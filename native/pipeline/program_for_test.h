@@ -18,6 +18,7 @@
 #include "base/thread_pool.h"
 #include "checksum/crc32c.h"
 #include "io/faulty_file_system_for_test.h"
+#include "io/make_file_system.h"
 #include "io/posix_file_system.h"
 #include "io/temporary_directory_for_test.h"
 #include "pipeline/program.h"
@@ -97,7 +98,7 @@ class ProgramTest : public testing::Test {
  protected:
   static constexpr size_t kHead = 16;  // Of the index, before the checksums.
 
-  ProgramTest() : pool_(4), base_(&pool_), fs_(&base_), state_path_(directory_ / "checkpoint") {}
+  ProgramTest() : pool_(4), chosen_(MakeFileSystem(&pool_)), base_(*chosen_.fs), fs_(&base_), state_path_(directory_ / "checkpoint") {}
 
   struct Layout {
     std::vector<size_t> tensor_bytes;
@@ -214,7 +215,8 @@ class ProgramTest : public testing::Test {
 
   TemporaryDirectory directory_;
   ThreadPool pool_;
-  PosixFileSystem base_;
+  const ChosenFileSystem chosen_;  // By TENSOR_CHECKPOINT_IO, as in production.
+  FileSystem& base_;
   FaultyFileSystem fs_;
   const std::string state_path_;
   std::vector<AlignedBuffer> tensors_;

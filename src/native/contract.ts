@@ -289,6 +289,18 @@ export interface BorrowedTensors {
   readonly copiedBytes: number;
 }
 
+/** Facts about the native engine. */
+export interface EngineInfo {
+  /** The CRC-32C implementation chosen for this processor. */
+  readonly checksum: string;
+  /** Threads that the engine may use. */
+  readonly threads: number;
+  /** How direct transfers are made: blocking calls on threads, or io_uring. Set by `TENSOR_CHECKPOINT_IO`. */
+  readonly io: 'threads' | 'uring';
+  /** The engine's version. */
+  readonly version: string;
+}
+
 /** What the addon exports. Throws only plain Errors for programs that break the contract; the rest are events. */
 export interface NativeAddon {
   /** Starts a program; returns its id. Events never arrive before this call has returned. */
@@ -326,6 +338,6 @@ export interface NativeAddon {
    */
   provideTensor(buffer: ArrayBuffer, type: number, dims: readonly number[], execute: () => void): number | null;
 
-  /** Facts for diagnostics and benchmarks: the checksum implementation chosen, threads, the engine's version. */
-  info(): { readonly checksum: string; readonly threads: number; readonly version: string };
+  /** Facts for diagnostics and benchmarks. */
+  info(): EngineInfo;
 }

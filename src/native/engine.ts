@@ -2,6 +2,7 @@
 import { CheckpointError, isCheckpointError } from '../errors.ts';
 import type {
   DirectoryLock,
+  EngineInfo,
   FileStat,
   LoadDamage,
   LoadProgram,
@@ -200,7 +201,7 @@ export function crc32c(bytes: Uint8Array, initial = 0): number {
   return loadAddon().crc32c(bytes, initial);
 }
 
-export function engineInfo(): { readonly checksum: string; readonly threads: number; readonly version: string } {
+export function engineInfo(): EngineInfo {
   return loadAddon().info();
 }
 
