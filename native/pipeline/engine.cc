@@ -25,12 +25,12 @@ std::thread StartDriver(Body body) {
   return thread;
 }
 
-void RunLoad(const LoadProgram& program, FileSystem& fs, Executor& executor, const std::atomic<bool>& aborted,
-             EventSink& sink) {
+void RunLoad(const LoadProgram& program, FileSystem& fs, Executor& executor, StagingPool& staging,
+             const std::atomic<bool>& aborted, EventSink& sink) {
   const auto start = std::chrono::steady_clock::now();
   Event last{};
   ReadOutcome outcome =
-      ReadExtents(program, {&fs, &executor, &aborted, [&](Event event) { sink.OnEvent(std::move(event)); }}, last.stats);
+      ReadExtents(program, {&fs, &executor, &aborted, [&](Event event) { sink.OnEvent(std::move(event)); }, &staging}, last.stats);
   last.stats.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   last.type = outcome.failure.status.ok() ? Event::Type::kFinished : Event::Type::kFailed;
   last.failure = std::move(outcome.failure);
@@ -73,9 +73,11 @@ std::shared_ptr<Engine> Engine::Shared() {
 void Engine::AbortAllAndWait() {
   std::unique_lock lock(mutex_);
   for (RunningProgram* program : programs_) program->Abort();
-  ended_.wait(lock, [this] {
-    return std::all_of(programs_.begin(), programs_.end(), [](RunningProgram* program) { return program->ended_.load(); });
-  });
+  ended_.wait(lock, [this] { return AllEnded(); });
+}
+
+bool Engine::AllEnded() const {
+  return std::all_of(programs_.begin(), programs_.end(), [](RunningProgram* program) { return program->ended_.load(); });
 }
 
 template <typename Body>
@@ -86,6 +88,7 @@ std::unique_ptr<RunningProgram> Engine::Start(const TransferOptions& options, Bo
     body(program->aborted_);
     std::lock_guard lock(mutex_);
     program->ended_ = true;
+    if (AllEnded()) staging_.Rest();
     ended_.notify_all();
   });
   return running;
@@ -94,14 +97,14 @@ std::unique_ptr<RunningProgram> Engine::Start(const TransferOptions& options, Bo
 std::unique_ptr<RunningProgram> Engine::StartSave(SaveProgram program, EventSink& sink) {
   const TransferOptions options = program.options;
   return Start(options, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) mutable {
-    SaveRun(std::move(program), fs(), pool_, aborted, sink).Run();
+    SaveRun(std::move(program), fs(), pool_, staging_, aborted, sink).Run();
   });
 }
 
 std::unique_ptr<RunningProgram> Engine::StartLoad(LoadProgram program, EventSink& sink) {
   const TransferOptions options = program.options;
   return Start(options, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) {
-    RunLoad(program, fs(), pool_, aborted, sink);
+    RunLoad(program, fs(), pool_, staging_, aborted, sink);
   });
 }
 

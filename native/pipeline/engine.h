@@ -12,6 +12,7 @@
 #include "io/make_file_system.h"
 #include "pipeline/limits.h"
 #include "pipeline/program.h"
+#include "pipeline/staging_pool.h"
 
 namespace tensor_checkpoint {
 
@@ -58,8 +59,11 @@ class Engine {
   template <typename Body>
   std::unique_ptr<RunningProgram> Start(const TransferOptions& options, Body body);
 
+  bool AllEnded() const;  // Under the lock.
+
   ThreadPool pool_;
   ChosenFileSystem file_system_;
+  StagingPool staging_;
   std::mutex mutex_;  // Guards what follows.
   std::condition_variable ended_;
   std::set<RunningProgram*> programs_;

@@ -9,6 +9,7 @@
 #include "base/executor.h"
 #include "io/file_system.h"
 #include "pipeline/program.h"
+#include "pipeline/staging_pool.h"
 
 namespace tensor_checkpoint {
 
@@ -18,6 +19,7 @@ struct TransferContext {
   Executor* executor;
   const std::atomic<bool>* aborted;
   std::function<void(Event)> emit;  // One call at a time.
+  StagingPool* staging;
 };
 
 struct WriteOutcome {

@@ -61,7 +61,7 @@ class Loads : public ProgramTest, public testing::WithParamInterface<Way> {
 
   ReadOutcome Run(const LoadProgram& program) {
     stats_ = Stats{};
-    return ReadExtents(program, {&fs_, &pool_, &aborted_, [](Event) {}}, stats_);
+    return ReadExtents(program, {&fs_, &pool_, &aborted_, [](Event) {}, &staging_}, stats_);
   }
 
   void ExpectLoaded(const LoadProgram& program) {

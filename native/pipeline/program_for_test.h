@@ -22,6 +22,7 @@
 #include "io/posix_file_system.h"
 #include "io/temporary_directory_for_test.h"
 #include "pipeline/program.h"
+#include "pipeline/staging_pool.h"
 
 namespace tensor_checkpoint {
 
@@ -221,6 +222,7 @@ class ProgramTest : public testing::Test {
   const std::string state_path_;
   std::vector<AlignedBuffer> tensors_;
   std::atomic<bool> aborted_{false};
+  StagingPool staging_;
 };
 
 }  // namespace tensor_checkpoint

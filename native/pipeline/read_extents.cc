@@ -9,7 +9,6 @@
 #include "pipeline/extents.h"
 #include "pipeline/limits.h"
 #include "pipeline/plan.h"
-#include "pipeline/staging_pool.h"
 #include "pipeline/task_runner.h"
 #include "pipeline/tensor_ledger.h"
 
@@ -32,6 +31,7 @@ class Reader {
         outcome_(outcome),
         plan_(std::move(plan)),
         ledger_(program.extents, plan_, static_cast<uint32_t>(program.expected.size())),
+        staging_pool_(*context.staging),
         staging_(plan_.chunks.size()),
         read_(plan_.chunks.size()),
         failures_(plan_.chunks.size()),
@@ -58,7 +58,7 @@ class Reader {
       task.phases = {Resource::kLane, Resource::kProcessor};
       task.phase_count = 2;
       task.shares = Scheduler::SharesOf(chunk.bytes);
-      task.staging = chunk.staged ? chunk.bytes : 0;
+      task.staging = chunk.staged ? StagingPool::SizeOf(chunk.bytes) : 0;
       tasks.push_back(task);
     }
     return tasks;
@@ -204,7 +204,7 @@ class Reader {
   ReadOutcome& outcome_;
   const Plan plan_;
   TensorLedger ledger_;
-  StagingPool staging_pool_;
+  StagingPool& staging_pool_;
   std::vector<AlignedBuffer> staging_;
   std::vector<uint64_t> read_;    // Per chunk: bytes that the file gave.
   std::vector<Status> failures_;  // Per chunk.

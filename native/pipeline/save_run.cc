@@ -19,9 +19,9 @@ Failure Aborted() { return {Status(Code::kAborted, "the save was aborted")}; }
 
 }  // namespace
 
-SaveRun::SaveRun(SaveProgram program, FileSystem& fs, Executor& executor, const std::atomic<bool>& aborted,
-                 EventSink& sink)
-    : program_(std::move(program)), fs_(fs), executor_(executor), aborted_(aborted), sink_(sink) {
+SaveRun::SaveRun(SaveProgram program, FileSystem& fs, Executor& executor, StagingPool& staging,
+                 const std::atomic<bool>& aborted, EventSink& sink)
+    : program_(std::move(program)), fs_(fs), executor_(executor), staging_(staging), aborted_(aborted), sink_(sink) {
   blob_files_.resize(program_.blobs.size());
 }
 
@@ -111,7 +111,8 @@ Failure SaveRun::Write() {
     Status status = fs_.Preallocate(*files_.back(), program_.sizes[i]);
     if (!status.ok()) return {std::move(status)};
   }
-  const TransferContext context{&fs_, &executor_, &aborted_, [this](Event event) { Emit(std::move(event)); }};
+  const TransferContext context{&fs_, &executor_, &aborted_, [this](Event event) { Emit(std::move(event)); },
+                                &staging_};
   WriteOutcome outcome = WriteExtents(program_, files_, context, stats_, [this] {
     captured_ = true;
     stats_.captured_seconds = Seconds();

@@ -16,7 +16,8 @@ namespace tensor_checkpoint {
 // steps run and temporary files that remain are removed.
 class SaveRun {
  public:
-  SaveRun(SaveProgram program, FileSystem& fs, Executor& executor, const std::atomic<bool>& aborted, EventSink& sink);
+  SaveRun(SaveProgram program, FileSystem& fs, Executor& executor, StagingPool& staging,
+          const std::atomic<bool>& aborted, EventSink& sink);
   void Run();
 
  private:
@@ -34,6 +35,7 @@ class SaveRun {
   SaveProgram program_;
   FileSystem& fs_;
   Executor& executor_;
+  StagingPool& staging_;
   const std::atomic<bool>& aborted_;
   EventSink& sink_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

@@ -40,7 +40,7 @@ class SaveRunTest : public ProgramTest, public testing::WithParamInterface<SaveW
   }
   // Runs a copy of the program to its end.
   void Run(const SaveProgram& program, EventLog& log, FileSystem* fs = nullptr) {
-    SaveRun(program, fs != nullptr ? *fs : fs_, pool_, aborted_, log).Run();
+    SaveRun(program, fs != nullptr ? *fs : fs_, pool_, staging_, aborted_, log).Run();
     ASSERT_TRUE(log.ended());
   }
   void RemoveAll() {

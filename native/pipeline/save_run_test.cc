@@ -66,7 +66,7 @@ TEST_P(SaveRuns, FinishOnOneThread) {
   SaveProgram program = MakeSave(Mixed());
   program.options.threads = 1;
   EventLog log;
-  SaveRun(program, base, pool, aborted_, log).Run();
+  SaveRun(program, base, pool, staging_, aborted_, log).Run();
   EXPECT_EQ(log.Summary(), "captured indexed committed finished");
   ExpectSaved(program);
 }
@@ -195,7 +195,7 @@ TEST_P(SaveRuns, ReportACaptureWhenTheLastByteIsNoLongerNeeded) {
   for (const Extent& e : program.extents) before[e.tensor] = Crc32c(before[e.tensor], e.memory, e.bytes);
   EventLog log;
   Scribble scribble(log, tensors_);
-  SaveRun(program, fs_, pool_, aborted_, scribble).Run();
+  SaveRun(program, fs_, pool_, staging_, aborted_, scribble).Run();
   EXPECT_EQ(log.Summary(), "captured indexed committed finished");
   ExpectIndexHas(before);
   for (uint32_t tensor = 0; tensor < program.tensor_count; ++tensor) {
@@ -221,7 +221,7 @@ TEST_P(SaveRuns, CountsProgressUpToTheEnd) {
    private:
     uint64_t done_ = 0;
   } watch;
-  SaveRun(program, fs_, pool_, aborted_, watch).Run();
+  SaveRun(program, fs_, pool_, staging_, aborted_, watch).Run();
   ExpectSaved(program);
 }
 

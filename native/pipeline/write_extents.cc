@@ -7,7 +7,6 @@
 #include "pipeline/extents.h"
 #include "pipeline/limits.h"
 #include "pipeline/plan.h"
-#include "pipeline/staging_pool.h"
 #include "pipeline/task_runner.h"
 #include "pipeline/tensor_ledger.h"
 
@@ -31,6 +30,7 @@ class Writer {
         captured_(captured),
         plan_(std::move(plan)),
         ledger_(program.extents, plan_, program.tensor_count),
+        staging_pool_(*context.staging),
         staging_(plan_.chunks.size()),
         failures_(plan_.chunks.size()),
         warned_(program.tensor_count),
@@ -62,7 +62,7 @@ class Writer {
       task.phases = {Resource::kProcessor, Resource::kLane, Resource::kProcessor};
       task.shares = Scheduler::SharesOf(chunk.bytes);
       if (chunk.staged) {
-        task.staging = chunk.bytes;
+        task.staging = StagingPool::SizeOf(chunk.bytes);
         task.phase_count = 2;
         task.releases_source_after = 0;
       } else {
@@ -181,7 +181,7 @@ class Writer {
   const std::function<void()>& captured_;
   const Plan plan_;
   TensorLedger ledger_;
-  StagingPool staging_pool_;
+  StagingPool& staging_pool_;
   std::vector<AlignedBuffer> staging_;  // Per chunk, while it has one.
   std::vector<Status> failures_;        // Per chunk; written by the thread that works on it.
   std::vector<uint8_t> warned_;
