@@ -81,6 +81,10 @@ export type Milestone = 'captured' | 'indexed' | 'committed';
  * - `sync`: makes the content of every data file and finished blob that is not yet synced durable, in parallel.
  * - `publish`: renames the blob's temporary file to `path`. With `commits`, this is the point of no return: an abort
  *   is honoured up to here and no longer, and the data files are no longer removed when a later step fails.
+ * - `link`: gives the file `from` a second name, `path`, which must not exist: no byte of it is written again. Where
+ *   the file system can't (another device, no such links, too many), the file is copied and the copy synced. Like data
+ *   files, what it made is removed when the program fails before its commit. `blob`: the new name is that blob's
+ *   temporary path, so that `publish` renames it into place; the blob's bytes are not written.
  * - `unlink`: removes a file. Missing: a warning `missing`. Any other failure: a warning `unlink`. Never fails.
  * - `syncDirectory`: makes names created, renamed and removed in the directory durable. `optional`: a failure is only
  *   a warning (used behind the commit, where nothing can be taken back any more).
@@ -92,6 +96,7 @@ export type Step =
   | { readonly op: 'finish'; readonly blob: number }
   | { readonly op: 'sync' }
   | { readonly op: 'publish'; readonly blob: number; readonly path: string; readonly commits?: boolean }
+  | { readonly op: 'link'; readonly from: string; readonly path: string }
   | { readonly op: 'unlink'; readonly path: string }
   | { readonly op: 'syncDirectory'; readonly path: string; readonly optional?: boolean }
   | { readonly op: 'milestone'; readonly name: 'indexed' | 'committed' };

@@ -24,7 +24,7 @@ interface Report {
 
 /** Of predictions: the rounding of float32 over a few layers. */
 const ROUNDING = 1e-5;
-/** Behind a step: Adam makes the rounding of small gradients larger. Its steps here are of 1e-2. */
+/** Behind a step: Adam makes the rounding of small gradients larger, and adds its epsilon elsewhere. Its steps are of 1e-2. */
 const AFTER_STEP = 1e-3;
 
 /** Apart by less than `tolerance`, relative to what is larger than one. */

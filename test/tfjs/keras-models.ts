@@ -22,7 +22,7 @@ function images(): tf.LayersModel {
 function branches(): tf.LayersModel {
   const image = tf.input({ shape: IMAGE });
   const tokens = tf.input({ shape: TOKENS, dtype: 'int32' });
-  // Without bias: its gradient before a batch normalization is rounding error, which Adam makes large.
+  // Without bias: its gradient before a batch normalization is nothing but rounding error.
   let x = apply(tf.layers.conv2d({ filters: 3, kernelSize: 3, useBias: false }), image);
   x = apply(tf.layers.batchNormalization(), x);
   x = apply(tf.layers.dropout({ rate: 0 }), x);
@@ -86,7 +86,7 @@ function dense(): tf.LayersModel {
 
 const MODELS: Readonly<Record<string, readonly [() => tf.LayersModel, () => tf.Optimizer]>> = {
   images: [images, () => tf.train.momentum(0.05, 0.9)],
-  branches: [branches, () => tf.train.adam(0.01)],
+  branches: [branches, () => tf.train.momentum(0.05, 0.9)],
   nested: [nested, () => tf.train.adam(0.01)],
   steps: [steps, () => tf.train.adam(0.01)],
   convolutions: [convolutions, () => tf.train.rmsprop(0.01)],

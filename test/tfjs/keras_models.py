@@ -73,7 +73,7 @@ def dense(o):
 
 MODELS = {
     "images": images(optimizers.SGD(0.05, momentum=0.9)),
-    "branches": branches(optimizers.Adam(0.01)),
+    "branches": branches(optimizers.SGD(0.05, momentum=0.9)),
     "nested": nested(optimizers.Adam(0.01)),
     "steps": steps(optimizers.Adam(0.01)),
     "convolutions": convolutions(optimizers.RMSprop(0.01)),
