@@ -251,6 +251,10 @@ std::vector<Step> Steps(Reader& reader, Napi::Object program, const char* name, 
       blob();
       path();
       step.commits = reader.Flag(object, "commits");
+    } else if (text == "link") {
+      step.op = Step::Op::kLink;
+      step.from = reader.Path(reader.Get(object, "from"));
+      path();
     } else if (text == "unlink") {
       step.op = Step::Op::kUnlink;
       path();

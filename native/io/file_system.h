@@ -96,6 +96,8 @@ class FileSystem {
   virtual void DropCache(File& file) = 0;
 
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
+  // A second name for the same file, on the same file system. A Status with errno EEXIST where `to` exists.
+  virtual Status Link(const std::string& from, const std::string& to) = 0;
   virtual Status Unlink(const std::string& path) = 0;
   // Makes names created, renamed and removed in the directory durable.
   virtual Status SyncDirectory(const std::string& path) = 0;

@@ -161,6 +161,11 @@ Status PosixFileSystem::Rename(const std::string& from, const std::string& to) {
   return Status::Ok();
 }
 
+Status PosixFileSystem::Link(const std::string& from, const std::string& to) {
+  if (Retry([&] { return link(from.c_str(), to.c_str()); }) < 0) return Failure("link", errno == ENOENT ? from : to);
+  return Status::Ok();
+}
+
 Status PosixFileSystem::Unlink(const std::string& path) {
   if (Retry([&] { return unlink(path.c_str()); }) < 0) return Failure("unlink", path);
   return Status::Ok();

@@ -24,6 +24,7 @@ class PosixFileSystem : public FileSystem {
   void StartWriteback(File& file, uint64_t offset, uint64_t bytes) override;
   void DropCache(File& file) override;
   Status Rename(const std::string& from, const std::string& to) override;
+  Status Link(const std::string& from, const std::string& to) override;
   Status Unlink(const std::string& path) override;
   Status SyncDirectory(const std::string& path) override;
   Status MakeDirectory(const std::string& path) override;

@@ -85,6 +85,10 @@ class RecordingFileSystem : public FileSystem {
     if (const auto error = Observe({.call = "rename", .path = from + " " + to})) return Fail(*error, "rename", from);
     return base_->Rename(from, to);
   }
+  Status Link(const std::string& from, const std::string& to) override {
+    if (const auto error = Observe({.call = "link", .path = from + " " + to})) return Fail(*error, "link", to);
+    return base_->Link(from, to);
+  }
   Status Unlink(const std::string& path) override {
     if (const auto error = Observe({.call = "unlink", .path = path})) return Fail(*error, "unlink", path);
     return base_->Unlink(path);

@@ -46,10 +46,11 @@ struct Blob {
 };
 
 struct Step {
-  enum class Op : uint8_t { kCreate, kWrite, kFinish, kSync, kPublish, kUnlink, kSyncDirectory, kIndexed, kCommitted };
+  enum class Op : uint8_t { kCreate, kWrite, kFinish, kSync, kPublish, kLink, kUnlink, kSyncDirectory, kIndexed, kCommitted };
   Op op;
   uint32_t blob = 0;
   std::string path;
+  std::string from;  // Of kLink.
   bool commits = false;
   bool optional = false;
 };

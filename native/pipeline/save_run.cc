@@ -1,11 +1,13 @@
 #include "pipeline/save_run.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <mutex>
 #include <semaphore>
 #include <utility>
 
 #include "checksum/crc32c.h"
+#include "io/copy_file.h"
 #include "io/transfer.h"
 
 namespace tensor_checkpoint {
@@ -13,6 +15,12 @@ namespace {
 
 void PutFixed32(uint8_t* at, uint32_t value) {
   for (int i = 0; i < 4; ++i) at[i] = static_cast<uint8_t>(value >> (8 * i));
+}
+
+// Whether a copy may do what a hard link can't: another device, a file system without links or with too many, or a
+// kernel that protects files of others.
+bool CanCopyInstead(int error) {
+  return error == EXDEV || error == EPERM || error == EMLINK || error == EOPNOTSUPP || error == ENOTSUP || error == ENOSYS;
 }
 
 Failure Aborted() { return {Status(Code::kAborted, "the save was aborted")}; }
@@ -45,6 +53,7 @@ void SaveRun::Run() {
     CleanUp(last.undone);
   }
   files_.clear();
+  linked_files_.clear();
   blob_files_.clear();
   Emit(std::move(last));
 }
@@ -61,6 +70,8 @@ Failure SaveRun::RunStep(const Step& step) {
       return Sync();
     case Step::Op::kPublish:
       return Publish(step);
+    case Step::Op::kLink:
+      return Link(step);
     case Step::Op::kUnlink: {
       Status status = fs_.Unlink(step.path);
       // Chosen first: the order in which arguments are evaluated is the compiler's.
@@ -179,9 +190,32 @@ Failure SaveRun::Publish(const Step& step) {
   return {};
 }
 
+Failure SaveRun::Link(const Step& step) {
+  Status linked = fs_.Link(step.from, step.path);
+  if (!linked.ok() && !CanCopyInstead(linked.error())) return {std::move(linked)};
+  auto file = linked.ok() ? fs_.Open(step.path, false) : fs_.Create(step.path, false);
+  if (linked.ok() || file.ok()) {
+    created_.push_back(step.path);
+    const auto is_blob = [&](const Blob& blob) { return blob.temporary_path == step.path; };
+    if (std::any_of(program_.blobs.begin(), program_.blobs.end(), is_blob)) temporary_.push_back(step.path);
+  }
+  if (!file.ok()) return {file.status()};
+  if (!linked.ok()) {
+    auto copied = CopyFile(fs_, step.from, **file, aborted_);
+    if (!copied.ok()) return copied.status().code() == Code::kAborted ? Aborted() : Failure{copied.status()};
+    stats_.bytes += *copied;
+    stats_.bytes_copied += *copied;
+  }
+  // A linked file is synced too: nothing says that whoever wrote it did that.
+  unsynced_.push_back(file->get());
+  linked_files_.push_back(std::move(*file));
+  return {};
+}
+
 void SaveRun::CleanUp(bool& undone) {
   // Closed first: some file systems keep the name of an open file that is removed (.nfs…).
   files_.clear();
+  linked_files_.clear();
   for (auto& file : blob_files_) file.reset();
   undone = !committed_;
   if (published_) {

@@ -27,6 +27,7 @@ class SaveRun {
   Failure FinishBlob(const Step& step);
   Failure Sync();
   Failure Publish(const Step& step);
+  Failure Link(const Step& step);
   void CleanUp(bool& undone);
   void Warn(const char* kind, Failure failure);
   void Emit(Event event);
@@ -42,6 +43,7 @@ class SaveRun {
 
   std::vector<std::unique_ptr<File>> files_;
   std::vector<std::unique_ptr<File>> blob_files_;
+  std::vector<std::unique_ptr<File>> linked_files_;
   std::vector<File*> unsynced_;
   std::vector<std::string> created_;    // Data files and temporary files that exist because of this program.
   std::vector<std::string> temporary_;  // Those of them that were not renamed yet.

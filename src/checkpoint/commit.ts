@@ -121,7 +121,7 @@ export function composeRemoval(checkpoints: readonly CheckpointFiles[], options:
   return { ...noData(), blobs: [], steps: deletionSteps(checkpoints), undo: [], options };
 }
 
-interface PublicationSteps {
+export interface PublicationSteps {
   readonly prepare: Step[];
   readonly publish: Step[];
   readonly publishAgain: Step[];
@@ -129,7 +129,7 @@ interface PublicationSteps {
   readonly putBack: Step[];
 }
 
-function publication(state: StatePublication, blobs: Blob[]): PublicationSteps {
+export function publication(state: StatePublication, blobs: Blob[]): PublicationSteps {
   const directory = dirname(state.path);
   const blob = (text: string): number => {
     blobs.push({ temporaryPath: temporaryName(state.path), bytes: new TextEncoder().encode(text) });
@@ -179,14 +179,14 @@ function replacedFiles(commit: Commit): CheckpointFiles[] {
   return commit.replaced === undefined || commit.replaced.length === 0 ? [] : [{ index: '', data: commit.replaced }];
 }
 
-function deletionSteps(checkpoints: readonly CheckpointFiles[]): Step[] {
+export function deletionSteps(checkpoints: readonly CheckpointFiles[]): Step[] {
   if (checkpoints.length === 0) return [];
   const indexes = checkpoints.map(({ index }) => index).filter((path) => path !== '');
   const data = checkpoints.flatMap((files) => files.data);
   return [...unlinkAll(indexes), ...unlinkAll(data)];
 }
 
-function unlinkAll(paths: readonly string[]): Step[] {
+export function unlinkAll(paths: readonly string[]): Step[] {
   return [
     ...paths.map((path): Step => ({ op: 'unlink', path })),
     ...[...new Set(paths.map((path) => dirname(path)))].map(
@@ -200,7 +200,7 @@ function undoSteps(commit: Commit, index: string, putBack: Step[]): Step[] {
   return [...putBack, ...unlinkAll([index]), ...unlinkAll(commit.plan.files.paths)];
 }
 
-function noData(): Pick<SaveProgram, 'files' | 'buffers' | 'extents' | 'tensorCount'> {
+export function noData(): Pick<SaveProgram, 'files' | 'buffers' | 'extents' | 'tensorCount'> {
   return {
     files: { paths: [], sizes: new Float64Array() },
     buffers: [],

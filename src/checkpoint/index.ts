@@ -3,6 +3,7 @@ export { Checkpoint, type CheckpointOptions } from './checkpoint.ts';
 export { Counter, type CounterDType, isCounter } from './counter.ts';
 export { removeCheckpoint, writeStateFile } from './files.ts';
 export { OBJECT_GRAPH_KEY, PYTHON_STATE, SAVE_COUNTER, VARIABLE_VALUE } from './keys.ts';
+export { type LinkOptions, type LinkResult, linkCheckpoint } from './link.ts';
 export { CheckpointLoadStatus, type LoadStatus } from './load-status.ts';
 export {
   type NormalizedReadOptions,

@@ -82,9 +82,9 @@ export type Milestone = 'captured' | 'indexed' | 'committed';
  * - `publish`: renames the blob's temporary file to `path`. With `commits`, this is the point of no return: an abort
  *   is honoured up to here and no longer, and the data files are no longer removed when a later step fails.
  * - `link`: gives the file `from` a second name, `path`, which must not exist: no byte of it is written again. Where
- *   the file system can't (another device, no such links, too many), the file is copied and the copy synced. Like data
- *   files, what it made is removed when the program fails before its commit. `blob`: the new name is that blob's
- *   temporary path, so that `publish` renames it into place; the blob's bytes are not written.
+ *   the file system can't (another device, no such links, too many), the file is copied, and `bytesWritten` and `bytesCopied` count it. Either way the
+ *   next `sync` makes its content durable. Like data files, what it made is removed when the program fails before its
+ *   commit. `path` may be the temporary path of a blob that isn't created otherwise: `publish` then renames it.
  * - `unlink`: removes a file. Missing: a warning `missing`. Any other failure: a warning `unlink`. Never fails.
  * - `syncDirectory`: makes names created, renamed and removed in the directory durable. `optional`: a failure is only
  *   a warning (used behind the commit, where nothing can be taken back any more).

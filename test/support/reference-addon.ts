@@ -2,6 +2,7 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -131,6 +132,10 @@ async function runSave(id: number, program: SaveProgram, emit: (event: SaveEvent
         if (step.commits) published = true;
         break;
       }
+      case 'link':
+        linkSync(step.from, step.path);
+        created.add(step.path);
+        break;
       case 'unlink':
         try {
           unlinkSync(step.path);

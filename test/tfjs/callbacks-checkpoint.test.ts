@@ -1,4 +1,4 @@
-import { truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Checkpoint, Counter } from '../../src/checkpoint/index.ts';
@@ -82,6 +82,49 @@ describe('modelCheckpoint', () => {
     expect(logs).toEqual(Object.fromEntries(Object.entries(history).map(([name, values]) => [name, values[3]])));
     expect(await recordOf(`${where}/best/ckpt-2`)).toMatchObject({ epoch: 1, best: 5, logs: { score: 5 } });
     expect(await verifyCheckpoint(`${where}/best/ckpt-2`)).toMatchObject({ ok: true });
+  });
+
+  it('keeps the best as hard links: its bytes are on the disk once', async () => {
+    const where = directory();
+    const callback = modelCheckpoint(tf, { directory: where, monitor: 'score', maxToKeep: 2 });
+    await train(createModel(), 'fit', [new Scripted('score', [3, 2, 4]), callback], 3);
+    const inodes = (at: string) =>
+      readdirSync(at).flatMap((name) => (name.startsWith('ckpt-2.') ? statSync(`${at}/${name}`).ino : []));
+    expect(inodes(`${where}/best`)).toHaveLength(2);
+    expect(inodes(`${where}/best`)).toEqual(inodes(where));
+  });
+
+  it('never loses the best to retention, also where each save deletes the one before', async () => {
+    const where = directory();
+    const options = { directory: where, monitor: 'score', maxToKeep: 1, write: { durable: false } };
+    await train(createModel(), 'fit', [new Scripted('score', [6, 5, 4, 3, 9]), modelCheckpoint(tf, options)], 5);
+    expect(await listed(where)).toEqual(['ckpt-5']);
+    expect(await listed(`${where}/best`)).toEqual(['ckpt-4']);
+    expect(await verifyCheckpoint(`${where}/best/ckpt-4`)).toMatchObject({ ok: true });
+    const status = await new Checkpoint({ model: createModel() }, { adapters: [tfjs(tf)] }).read(
+      `${where}/best/ckpt-4`,
+    );
+    status.assertExistingObjectsMatched();
+  });
+
+  it('links the best after a training that died between its save and the link', async () => {
+    const where = directory();
+    const options = { directory: where, monitor: 'score', maxToKeep: null };
+    await train(createModel(), 'fit', [new Scripted('score', [5, 3]), modelCheckpoint(tf, options)], 2);
+    // As it was before the link of ckpt-2, of which nothing had been made but its mark and one name.
+    rmSync(`${where}/best`, { recursive: true });
+    await train(createModel(), 'fit', [new Scripted('score', [4]), modelCheckpoint(tf, options)], 1);
+    expect(await listed(`${where}/best`)).toEqual(['ckpt-2']);
+    expect((await recordOf(`${where}/ckpt-3`)).best).toBe(3);
+  });
+
+  it('raises that the best can not be linked', async () => {
+    const where = directory();
+    writeFileSync(`${where}/best`, 'a file in its place');
+    const callback = modelCheckpoint(tf, { directory: where, monitor: 'score' });
+    const training = train(createModel(), 'fit', [new Scripted('score', [5, 3]), callback], 2);
+    await expect(training).rejects.toMatchObject({ path: expect.stringContaining('best') });
+    await callback.close();
   });
 
   it('saves what a Sequential and a functional model of the same layers can restore, optimizer included', async () => {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Checkpoint, type WriteOptions } from '../../checkpoint/index.ts';
 import { CheckpointManager } from '../../manager/index.ts';
+import { LinkedDirectory } from '../../manager/linked-directory.ts';
 import {
   type Closable,
   callbackFor,
@@ -14,7 +15,7 @@ import { type Logs, resolveLogs } from './logs.ts';
 import { Monitor, type MonitorMode } from './monitor.ts';
 import { OptionCheck } from './options.ts';
 import { isReplaying } from './replay.ts';
-import { predecessorIn, TrainingRecord } from './training-record.ts';
+import { type Predecessor, predecessorIn, TrainingRecord } from './training-record.ts';
 
 /** Options of {@link modelCheckpoint}: those of Keras's ModelCheckpoint, where they have one. */
 export interface ModelCheckpointOptions {
@@ -141,7 +142,16 @@ interface Session {
   readonly monitor: Monitor;
   readonly record: TrainingRecord;
   readonly all: CheckpointManager;
-  readonly best: CheckpointManager;
+  readonly best: LinkedDirectory;
+  /** The link of the best checkpoint that is under way. Whoever waits for it is told of its failure. */
+  linking: Promise<unknown>;
+}
+
+/** Waits for the link under way, and tells of its failure once. */
+async function linked(session: Session): Promise<void> {
+  const { linking } = session;
+  session.linking = Promise.resolve();
+  await linking;
 }
 
 class ModelCheckpoint implements FitListener {
@@ -164,12 +174,14 @@ class ModelCheckpoint implements FitListener {
     const monitor = new Monitor(name, mode, initialValueThreshold);
     const record = new TrainingRecord();
     const adapters = fittedAdapters(this.#tf, model);
-    const tree = () => new Checkpoint({ ...objects, model, training: record } as never, { adapters });
-    // The best has a Checkpoint of its own: numbers of the one must not count in the other.
-    const all = new CheckpointManager(tree(), { directory, maxToKeep, write });
+    const checkpoint = new Checkpoint({ ...objects, model, training: record } as never, { adapters });
+    const all = new CheckpointManager(checkpoint, { directory, maxToKeep, write });
     try {
-      const best = new CheckpointManager(tree(), { directory: join(all.directory, 'best'), maxToKeep: 1, write });
-      this.#session = { model, monitor, record, all, best };
+      const settings = { directory: join(all.directory, 'best'), maxToKeep: 1, durable: write.durable ?? true };
+      const best = new LinkedDirectory(checkpoint, settings, ({ kind, message }) => {
+        process.emitWarning(message, { type: 'CheckpointWarning', code: kind });
+      });
+      this.#session = { model, monitor, record, all, best, linking: best.recover() };
     } catch (error) {
       await all.close();
       throw error;
@@ -208,28 +220,31 @@ class ModelCheckpoint implements FitListener {
     this.#session = undefined;
     if (session === undefined) return;
     try {
-      await session.all.close();
+      await linked(session);
     } finally {
-      await session.best.close();
+      session.best.close();
+      await session.all.close();
     }
   }
 
   /** Goes on with the numbers and the best value of a training before this one. */
-  async #goOn({ all, best, monitor, record }: Session): Promise<void> {
-    for (const { directory } of [all, best]) {
-      const predecessor = await predecessorIn(directory);
-      if (predecessor === null) continue;
-      const { saveCounter } = all.checkpoint;
-      saveCounter.value = Math.max(saveCounter.value, predecessor.number);
-      const { monitor: name, best: value } = predecessor.record ?? record;
-      if (name === monitor.name && value !== null) monitor.improve(value);
-    }
+  async #goOn(session: Session): Promise<void> {
+    const { all, best, monitor, record } = session;
+    await linked(session);
+    const [latest, before] = [await predecessorIn(all.directory), await predecessorIn(best.directory)];
+    const bestIn = (from: Predecessor | null) => (from?.record?.monitor === monitor.name ? from.record.best : null);
+    const { saveCounter } = all.checkpoint;
+    saveCounter.value = Math.max(saveCounter.value, latest?.number ?? 0, before?.number ?? 0);
+    for (const value of [bestIn(before), bestIn(latest)]) if (value !== null) monitor.improve(value);
     record.monitor = monitor.name;
     record.best = monitor.best;
+    // A training that died between the two: its latest checkpoint is the best, and not yet among the best.
+    const isBest = latest?.record?.logs[monitor.name] === monitor.best && bestIn(latest) === monitor.best;
+    if (latest !== null && isBest && bestIn(before) !== monitor.best) await best.link(latest.path, latest.number);
   }
 
   async #save(session: Session, batch: number | null, raw: RawLogs): Promise<void> {
-    const { monitor, record, all, best } = session;
+    const { monitor, record } = session;
     const { saveBestOnly } = this.#options;
     const logs = await resolveLogs(raw);
     const value = logs[monitor.name];
@@ -241,10 +256,28 @@ class ModelCheckpoint implements FitListener {
       return;
     }
     Object.assign(record, { epoch: this.#epoch, batch, logs, best: monitor.best });
-    const path = await all.save();
+    const path = await this.#saveAndLink(session, isBetter);
     const improved = isBetter ? `${monitor.name} improved from ${before ?? 'none'} to ${value}, ` : '';
     this.#tell(batch, `${improved}saved ${path}`);
-    if (isBetter) await best.save({ checkpointNumber: all.checkpoint.saveCounter.value });
+  }
+
+  /** Saves; what is the best is linked as soon as it is on the disk, and before another save could delete it. */
+  async #saveAndLink(session: Session, isBest: boolean): Promise<string> {
+    const { all, best } = session;
+    await linked(session);
+    const save = all.begin();
+    if (save === null) throw new Error('unreachable: without an interval, every save is due');
+    const number = all.checkpoint.saveCounter.value;
+    await save.captured;
+    if (isBest) {
+      session.linking = save.committed.then((path) => best.link(path, number));
+      session.linking.catch(() => {});
+    }
+    if (!this.#options.write.enableAsync) {
+      await save.committed;
+      await linked(session);
+    }
+    return save.path;
   }
 
   #tell(batch: number | null, what: string): void {

@@ -37,7 +37,9 @@ export class TrainingRecord implements Serializable {
 export interface Predecessor {
   /** Of the latest checkpoint; undefined if it can't be read. */
   readonly record: TrainingRecord | undefined;
-  /** The latest number given. */
+  /** Prefix of the latest checkpoint. */
+  readonly path: string;
+  /** Its number. */
   readonly number: number;
 }
 
@@ -52,7 +54,7 @@ export async function predecessorIn(directory: string): Promise<Predecessor | nu
       const { data } = await reader.getTensor('training/.ATTRIBUTES/py_state');
       const record = new TrainingRecord();
       record.deserialize(new TextDecoder().decode((data as Uint8Array[])[0]));
-      return { record, number };
+      return { record, path: latest, number };
     } finally {
       await reader.close();
     }
@@ -60,6 +62,6 @@ export async function predecessorIn(directory: string): Promise<Predecessor | nu
     if (!isCheckpointError(error) && !(error instanceof SyntaxError)) throw error;
     const message = `modelCheckpoint: ${latest} doesn't tell the best value of the training before: ${error.message}`;
     process.emitWarning(message, { type: 'CheckpointWarning', code: 'training' });
-    return { record: undefined, number };
+    return { record: undefined, path: latest, number };
   }
 }
