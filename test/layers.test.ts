@@ -8,14 +8,15 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** What each folder may include or import, besides itself. docs/architecture.md draws the same picture. */
 const typescriptLayers: Record<string, readonly string[]> = {
   errors: [],
-  native: ['errors'],
-  tensor: ['errors', 'native'],
-  bundle: ['errors', 'native', 'tensor'],
-  checkpoint: ['errors', 'native', 'tensor', 'bundle'],
-  manager: ['errors', 'native', 'tensor', 'bundle', 'checkpoint'],
-  tfjs: ['errors', 'native', 'tensor', 'bundle', 'checkpoint', 'manager'],
-  cuda: ['errors', 'native', 'tensor', 'bundle', 'checkpoint', 'manager'],
-  index: ['errors', 'native', 'tensor', 'bundle', 'checkpoint', 'manager'],
+  steps: [],
+  native: ['errors', 'steps'],
+  tensor: ['errors', 'steps', 'native'],
+  bundle: ['errors', 'steps', 'native', 'tensor'],
+  checkpoint: ['errors', 'steps', 'native', 'tensor', 'bundle'],
+  manager: ['errors', 'steps', 'native', 'tensor', 'bundle', 'checkpoint'],
+  tfjs: ['errors', 'steps', 'native', 'tensor', 'bundle', 'checkpoint', 'manager'],
+  cuda: ['errors', 'steps', 'native', 'tensor', 'bundle', 'checkpoint', 'manager'],
+  index: ['errors', 'steps', 'native', 'tensor', 'bundle', 'checkpoint', 'manager'],
 };
 
 const nativeLayers: Record<string, readonly string[]> = {

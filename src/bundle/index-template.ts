@@ -1,8 +1,10 @@
+import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { type DType, elementSize } from '../tensor/dtypes.ts';
 import { elementCount } from '../tensor/shape.ts';
 import { maskCrc } from './crc.ts';
 import { type Layout, layOut, type ShardRequest } from './layout.ts';
 import { encodeEntry, encodeHeader } from './messages.ts';
+import { sortedNumbers } from './sort.ts';
 import { compareBytes } from './table-format.ts';
 import { TableWriter } from './table-writer.ts';
 import { WireWriter } from './wire.ts';
@@ -27,59 +29,71 @@ export interface IndexTemplate {
   readonly seals: { readonly start: Float64Array; readonly length: Float64Array; readonly position: Float64Array };
 }
 
-export function buildIndexTemplate(structure: Structure, request: ShardRequest): IndexTemplate {
-  const { keys, dtypes, shapes, sizes } = structure;
-  const elementSizes = Uint8Array.from(dtypes, elementSize);
-  const layout = layOut({ sizes, elementSizes }, request);
+/** What an entry takes in an index beside its key, about. Bytes. */
+const ENTRY_BYTES = 32;
 
-  const tensorOf = new Uint32Array(keys.length);
-  layout.order.forEach((entry, tensor) => {
-    tensorOf[entry] = tensor;
+export function* buildIndexTemplate(structure: Structure, request: ShardRequest, turns: Turns): Steps<IndexTemplate> {
+  const { keys, dtypes, shapes, sizes } = structure;
+  const count = keys.length;
+  const elementSizes = new Uint8Array(count);
+  const tensorOf = new Uint32Array(count);
+  let capacity = 4096;
+  yield* inTurns(turns, count, (first, end) => {
+    for (let entry = first; entry < end; entry++) {
+      elementSizes[entry] = elementSize(dtypes[entry]!);
+      capacity += keys[entry]!.length + ENTRY_BYTES;
+    }
+  });
+  const layout = yield* layOut({ sizes, elementSizes }, request, turns);
+  yield* inTurns(turns, count, (first, end) => {
+    for (let tensor = first; tensor < end; tensor++) tensorOf[layout.order[tensor]!] = tensor;
   });
 
-  const table = new TableWriter();
-  table.add(new Uint8Array(0), encodeHeader(layout.shardCount));
-  const checksumAt = new Float64Array(keys.length);
-  const value = new WireWriter(256);
+  const table = new TableWriter(capacity);
+  const checksumAt = new Float64Array(count);
+  const value = new WireWriter();
   const noChecksum = maskCrc(0);
-  for (let entry = 0; entry < keys.length; entry++) {
-    const tensor = tensorOf[entry]!;
-    value.clear();
-    encodeEntry(
-      value,
-      {
-        dtype: dtypes[entry]!,
-        shape: shapes[entry]!,
-        shard: layout.shard[tensor]!,
-        offset: layout.offset[tensor]!,
-        size: sizes[entry]!,
-      },
-      noChecksum,
-    );
-    const at = table.add(Buffer.from(keys[entry]!), value.view());
-    // The checksum is an entry's last field.
-    checksumAt[tensor] = at + value.length - 4;
-  }
+  value.append(encodeHeader(layout.shardCount));
+  table.add('', value);
+  const add = (first: number, end: number): void => {
+    for (let entry = first; entry < end; entry++) {
+      const tensor = tensorOf[entry]!;
+      const dtype = dtypes[entry]!;
+      const shape = shapes[entry]!;
+      const size = sizes[entry]!;
+      value.clear();
+      encodeEntry(
+        value,
+        { dtype, shape, shard: layout.shard[tensor]!, offset: layout.offset[tensor]!, size },
+        noChecksum,
+      );
+      // The checksum is an entry's last field.
+      checksumAt[tensor] = table.add(keys[entry]!, value) + value.length - 4;
+    }
+  };
+  yield* inTurns(turns, count, add);
   const { bytes, seals } = table.finish();
   return { layout, bytes, checksumAt, seals };
 }
 
 /** The order of `keys` by their UTF-8 bytes, as positions. */
-export function sortedByBytes(keys: readonly string[]): Uint32Array {
-  const order = Uint32Array.from({ length: keys.length }, (_, i) => i);
-  let sorted = true;
+export function* sortedByBytes(keys: readonly string[], turns: Turns): Steps<Uint32Array> {
+  const count = keys.length;
   let plain = true;
-  for (let i = 0; i < keys.length; i++) {
-    if (i > 0 && keys[i - 1]! >= keys[i]!) sorted = false;
+  yield* inTurns(turns, count, (first, end) => {
     // From U+D800 on, UTF-16 code units sort otherwise than UTF-8 bytes.
-    if (plain && /[\ud800-\uffff]/.test(keys[i]!)) plain = false;
-  }
-  if (!plain) {
-    const bytes = keys.map((key) => Buffer.from(key));
-    return order.sort((a, b) => compareBytes(bytes[a]!, bytes[b]!));
-  }
-  if (sorted) return order;
-  return order.sort((a, b) => (keys[a]! < keys[b]! ? -1 : keys[a]! > keys[b]! ? 1 : 0));
+    for (let i = first; plain && i < end; i++) plain = !/[\ud800-\uffff]/.test(keys[i]!);
+  });
+  if (plain) return yield* sortedNumbers(count, (a, b) => compareText(keys[a]!, keys[b]!), turns);
+  const bytes = new Array<Buffer>(count);
+  yield* inTurns(turns, count, (first, end) => {
+    for (let i = first; i < end; i++) bytes[i] = Buffer.from(keys[i]!);
+  });
+  return yield* sortedNumbers(count, (a, b) => compareBytes(bytes[a]!, bytes[b]!), turns);
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Bytes of a fixed-width tensor. */

@@ -12,6 +12,7 @@ export { BundlePlanner, planBundle } from './plan.ts';
 export { openBundle } from './reader.ts';
 export type {
   Bundle,
+  BundleColumns,
   BundleEntry,
   BundleEntryInfo,
   BundlePlan,

@@ -3,7 +3,9 @@
  * addresses or of the order in which tensors were given. Equal state gives equal files.
  */
 
+import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { MAX_SHARDS } from './names.ts';
+import { sortedNumbers } from './sort.ts';
 
 /** Tensors of at least this size start at a multiple of {@link ALIGNMENT}; the others are packed. Bytes. */
 export const LARGE_TENSOR_BYTES = 64 * 1024;
@@ -52,34 +54,37 @@ export interface ShardRequest {
  * The one exception: all counts up to the number of tensors are taken (a single tensor whose prefix is replaced). Then
  * the header counts more shards than there are files, which every reader accepts; only merging such a bundle fails.
  */
-export function layOut(input: LayoutInput, request: ShardRequest): Layout {
-  const tensors = input.sizes.length;
+export function* layOut(input: LayoutInput, request: ShardRequest, turns: Turns): Steps<Layout> {
+  const { sizes } = input;
+  const tensors = sizes.length;
   let total = 0;
-  for (const size of input.sizes) total += size;
+  for (let i = 0; i < tensors; i++) total += sizes[i]!;
   const most = Math.max(1, Math.min(tensors, MAX_SHARDS));
   const wanted = Math.min(most, request.shards ?? defaultShardCount(total));
   const limit = request.maxShardBytes ?? Number.POSITIVE_INFINITY;
   const avoid = request.avoidShardCounts ?? new Set<number>();
 
-  const bySize = Uint32Array.from({ length: tensors }, (_, i) => i);
-  // Largest first, equal ones in the order of keys.
-  bySize.sort((a, b) => input.sizes[b]! - input.sizes[a]! || a - b);
-
   const least = Math.max(wanted, leastShards(input, limit, most));
-  for (let count = least; count <= most; count++) {
-    if (avoid.has(count)) continue;
-    const assigned = assign(input, bySize, count, limit);
-    if (assigned !== null) return place(input, assigned, count);
+  if (least === 1 && limit === Number.POSITIVE_INFINITY && !avoid.has(1)) {
+    return yield* place(input, new Uint32Array(tensors), 1, turns);
   }
-  for (let count = least - 1; count >= 1; count--) {
+  // Largest first, equal ones in the order of keys.
+  const bySize = yield* sortedNumbers(tensors, (a, b) => sizes[b]! - sizes[a]!, turns);
+  for (const count of counts(least, most)) {
     if (avoid.has(count)) continue;
-    const assigned = assign(input, bySize, count, limit);
-    if (assigned !== null) return place(input, assigned, count);
+    const assigned = yield* assign(input, bySize, count, limit, turns);
+    if (assigned !== null) return yield* place(input, assigned, count, turns);
   }
-  const assigned = assign(input, bySize, most, limit) ?? new Uint32Array(tensors);
+  const assigned = (yield* assign(input, bySize, most, limit, turns)) ?? new Uint32Array(tensors);
   let count = most + 1;
   while (avoid.has(count)) count++;
-  return place(input, assigned, count);
+  return yield* place(input, assigned, count, turns);
+}
+
+/** The shard counts to try: from `least` up to `most`, then from `least` down to 1. */
+function* counts(least: number, most: number): Generator<number> {
+  for (let count = least; count <= most; count++) yield count;
+  for (let count = least - 1; count >= 1; count--) yield count;
 }
 
 /** Upper bound of what a tensor takes in its file, with the padding before it. */
@@ -105,24 +110,33 @@ function leastShards(input: LayoutInput, limit: number, most: number): number {
  * Largest first, each to the shard with the fewest bytes (Graham's LPT rule): within 4/3 of the best balance. Returns
  * the shard of each tensor, or null if a shard would exceed the limit. Tensors over the limit are alone in theirs.
  */
-function assign(input: LayoutInput, bySize: Uint32Array, count: number, limit: number): Uint32Array | null {
+function* assign(
+  input: LayoutInput,
+  bySize: Uint32Array,
+  count: number,
+  limit: number,
+  turns: Turns,
+): Steps<Uint32Array | null> {
   const shardOf = new Uint32Array(bySize.length);
   if (count === 1 && limit === Number.POSITIVE_INFINITY) return shardOf;
   const heap = new ShardHeap(count);
-  for (let i = 0; i < bySize.length; i++) {
-    const tensor = bySize[i]!;
-    const bytes = footprint(input, tensor);
-    if (bytes > limit) {
-      // They come first, so each takes an empty shard; it is then closed.
-      if (heap.load() !== 0) return null;
-      shardOf[tensor] = heap.add(Number.POSITIVE_INFINITY);
-      continue;
+  let exceeded = false;
+  yield* inTurns(turns, bySize.length, (first, end) => {
+    for (let i = first; i < end && !exceeded; i++) {
+      const tensor = bySize[i]!;
+      const bytes = footprint(input, tensor);
+      if (bytes > limit) {
+        // They come first, so each takes an empty shard; it is then closed.
+        if (heap.load() !== 0) exceeded = true;
+        else shardOf[tensor] = heap.add(Number.POSITIVE_INFINITY);
+        continue;
+      }
+      // The first `count` tensors go to shards of their own, even empty ones: every shard holds a tensor.
+      if (heap.load() + bytes > limit) exceeded = true;
+      else shardOf[tensor] = heap.add(bytes);
     }
-    // The first `count` tensors go to shards of their own, even empty ones: every shard holds a tensor.
-    if (heap.load() + bytes > limit) return null;
-    shardOf[tensor] = heap.add(bytes);
-  }
-  return shardOf;
+  });
+  return exceeded ? null : shardOf;
 }
 
 /** Shards by (bytes, tensors, number), least first. */
@@ -168,32 +182,42 @@ class ShardHeap {
 }
 
 /** Within a shard: large tensors at aligned offsets, then small ones packed, then strings; each group by key. */
-function place(input: LayoutInput, shardOf: Uint32Array, shardCount: number): Layout {
+function* place(input: LayoutInput, shardOf: Uint32Array, shardCount: number, turns: Turns): Steps<Layout> {
+  const { sizes, elementSizes } = input;
   const tensors = shardOf.length;
+  const groupOf = (tensor: number): number => {
+    const kind = elementSizes[tensor] === 0 ? 2 : sizes[tensor]! >= LARGE_TENSOR_BYTES ? 0 : 1;
+    return shardOf[tensor]! * 3 + kind;
+  };
+  let files = 1;
+  for (let i = 0; i < tensors; i++) files = Math.max(files, shardOf[i]! + 1);
+  // A counting sort by group: first how many there are, then each to the next place of its group.
+  const next = new Uint32Array(files * 3 + 1);
+  yield* inTurns(turns, tensors, (first, end) => {
+    for (let tensor = first; tensor < end; tensor++) next[groupOf(tensor) + 1]!++;
+  });
+  for (let group = 0; group < files * 3; group++) next[group + 1]! += next[group]!;
   const order = new Uint32Array(tensors);
+  yield* inTurns(turns, tensors, (first, end) => {
+    for (let tensor = first; tensor < end; tensor++) order[next[groupOf(tensor)]!++] = tensor;
+  });
+
   const shard = new Uint32Array(tensors);
   const offset = new Float64Array(tensors);
-  const fileSizes = new Float64Array(shardOf.reduce((most, s) => Math.max(most, s + 1), 1));
-  const groups: number[][] = Array.from({ length: fileSizes.length * 3 }, () => []);
-  for (let tensor = 0; tensor < tensors; tensor++) {
-    const isString = input.elementSizes[tensor] === 0;
-    const group = isString ? 2 : input.sizes[tensor]! >= LARGE_TENSOR_BYTES ? 0 : 1;
-    groups[shardOf[tensor]! * 3 + group]!.push(tensor);
-  }
-  let at = 0;
-  groups.forEach((group, g) => {
-    const file = Math.floor(g / 3);
-    for (const tensor of group) {
-      const isLarge = g % 3 === 0;
+  const fileSizes = new Float64Array(files);
+  yield* inTurns(turns, tensors, (first, end) => {
+    for (let at = first; at < end; at++) {
+      const tensor = order[at]!;
+      const size = sizes[tensor]!;
+      const elementSize = elementSizes[tensor]!;
+      const file = shardOf[tensor]!;
+      const isLarge = elementSize > 0 && size >= LARGE_TENSOR_BYTES;
       // An empty tensor takes no padding either: a shard ends at its last used byte.
-      const isEmpty = input.sizes[tensor] === 0;
-      const alignment = isLarge ? ALIGNMENT : isEmpty ? 1 : Math.max(1, input.elementSizes[tensor]!);
+      const alignment = isLarge ? ALIGNMENT : size === 0 ? 1 : Math.max(1, elementSize);
       const start = alignUp(fileSizes[file]!, alignment);
-      order[at] = tensor;
       shard[at] = file;
       offset[at] = start;
-      fileSizes[file] = start + input.sizes[tensor]!;
-      at++;
+      fileSizes[file] = start + size;
     }
   });
   return { shardCount, order, shard, offset, fileSizes };

@@ -19,41 +19,50 @@ export interface UnsealedTable {
  * unsealed, so that values can be patched later and each block is summed once, when it is final.
  */
 export class TableWriter {
-  readonly #out = new WireWriter(4096);
+  readonly #out: WireWriter;
   readonly #index = new WireWriter(1024);
   readonly #indexRestarts: number[] = [];
   readonly #seals: Array<{ start: number; length: number }> = [];
   #restarts: number[] = [0];
   #blockStart = 0;
   #sinceRestart = 0;
-  #lastKey: Uint8Array = new Uint8Array(0);
+  /** The key of the last entry, and that of the one being added: they change places. */
+  #last = new WireWriter();
+  #key = new WireWriter();
   #pending: { offset: number; size: number } | null = null;
 
-  /** Appends an entry; keys must increase strictly. Returns where `value` lies in the finished table. */
-  add(key: Uint8Array, value: Uint8Array): number {
+  /** @param capacity bytes that the table will about have. */
+  constructor(capacity = 4096) {
+    this.#out = new WireWriter(capacity);
+  }
+
+  /** Appends an entry; keys must increase strictly. Returns where the value lies in the finished table. */
+  add(key: string | Uint8Array, value: WireWriter): number {
+    this.#key.clear();
+    if (typeof key === 'string') this.#key.text(key);
+    else this.#key.append(key);
+    const length = this.#key.length;
     const out = this.#out;
-    if (key.length + value.length >= LARGE_ENTRY_RATIO * BLOCK_SIZE) this.#flush();
+    if (length + value.length >= LARGE_ENTRY_RATIO * BLOCK_SIZE) this.#flush();
     if (this.#pending !== null) {
-      this.#addToIndex(shortestSeparator(this.#lastKey, key), this.#pending);
+      this.#addToIndex(shortestSeparator(this.#last.view(), this.#key.view()), this.#pending);
       this.#pending = null;
     }
     let shared = 0;
-    if (this.#sinceRestart < RESTART_INTERVAL) {
-      const last = this.#lastKey;
-      // The first key of a block shares nothing: its position is the block's first restart.
-      const limit = out.length === this.#blockStart ? 0 : Math.min(last.length, key.length);
-      while (shared < limit && last[shared] === key[shared]) shared++;
-    } else {
+    if (this.#sinceRestart === RESTART_INTERVAL) {
       this.#restarts.push(out.length - this.#blockStart);
       this.#sinceRestart = 0;
+    } else if (out.length !== this.#blockStart) {
+      // The first key of a block shares nothing: its position is the block's first restart.
+      shared = this.#key.sharedWith(this.#last);
     }
     out.varint(shared);
-    out.varint(key.length - shared);
+    out.varint(length - shared);
     out.varint(value.length);
-    out.append(key, shared);
+    out.appendWritten(this.#key, shared);
     const position = out.length;
-    out.append(value);
-    this.#lastKey = key;
+    out.appendWritten(value);
+    [this.#last, this.#key] = [this.#key, this.#last];
     this.#sinceRestart++;
     if (out.length - this.#blockStart + 4 * this.#restarts.length + 4 >= BLOCK_SIZE) this.#flush();
     return position;
@@ -62,12 +71,13 @@ export class TableWriter {
   finish(): UnsealedTable {
     this.#flush();
     const out = this.#out;
-    const metaindex = this.#appendBlock(Uint8Array.of(), [0]);
+    const metaindex = this.#endBlock([0]);
     if (this.#pending !== null) {
-      this.#addToIndex(shortSuccessor(this.#lastKey), this.#pending);
+      this.#addToIndex(shortSuccessor(this.#last.view()), this.#pending);
       this.#pending = null;
     }
-    const index = this.#appendBlock(this.#index.view(), this.#indexRestarts.length === 0 ? [0] : this.#indexRestarts);
+    out.appendWritten(this.#index);
+    const index = this.#endBlock(this.#indexRestarts.length === 0 ? [0] : this.#indexRestarts);
     const footerEnd = out.length + FOOTER_BYTES;
     for (const handle of [metaindex, index]) {
       out.varint(handle.offset);
@@ -97,11 +107,6 @@ export class TableWriter {
     this.#sinceRestart = 0;
   }
 
-  #appendBlock(contents: Uint8Array, restarts: readonly number[]): { offset: number; size: number } {
-    this.#out.append(contents);
-    return this.#endBlock(restarts);
-  }
-
   #endBlock(restarts: readonly number[]): { offset: number; size: number } {
     const out = this.#out;
     for (const restart of restarts) out.fixed32(restart);
@@ -125,7 +130,7 @@ export class TableWriter {
     this.#index.varint(key.length);
     this.#index.varint(value.length);
     this.#index.append(key);
-    this.#index.append(value.view());
+    this.#index.appendWritten(value);
   }
 }
 
@@ -137,7 +142,7 @@ export function shortestSeparator(last: Uint8Array, next: Uint8Array): Uint8Arra
   if (shared >= limit) return last;
   const byte = last[shared]!;
   if (byte === 0xff || byte + 1 >= next[shared]!) return last;
-  const separator = last.slice(0, shared + 1);
+  const separator = Uint8Array.from(last.subarray(0, shared + 1));
   separator[shared] = byte + 1;
   return separator;
 }
@@ -146,7 +151,7 @@ export function shortestSeparator(last: Uint8Array, next: Uint8Array): Uint8Arra
 export function shortSuccessor(last: Uint8Array): Uint8Array {
   const at = last.findIndex((byte) => byte !== 0xff);
   if (at < 0) return last;
-  const successor = last.slice(0, at + 1);
+  const successor = Uint8Array.from(last.subarray(0, at + 1));
   successor[at]! += 1;
   return successor;
 }

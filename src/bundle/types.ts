@@ -12,6 +12,14 @@ export interface BundleEntry {
   readonly source: TensorSource;
 }
 
+/** {@link BundleEntry}s as columns: very many of them are planned without an object for each. */
+export interface BundleColumns {
+  readonly keys: readonly string[];
+  readonly dtypes: readonly DType[];
+  readonly shapes: ReadonlyArray<readonly number[]>;
+  readonly sources: readonly TensorSource[];
+}
+
 export interface PlanOptions {
   /** Path of the checkpoint, without suffix. */
   readonly prefix: string;

@@ -12,7 +12,7 @@ const TWO_32 = 2 ** 32;
 /** Reads one message or block. Everything it can run into is DATA_LOSS. */
 export class WireReader {
   readonly bytes: Uint8Array;
-  readonly end: number;
+  end: number;
   position: number;
   #high = 0;
 
@@ -67,6 +67,22 @@ export class WireReader {
     const length = this.varint();
     const at = this.#take(length);
     return new WireReader(this.bytes, at, at + length);
+  }
+
+  /** Narrows the reader to the length-delimited field at its position. Returns what {@link leave} takes. */
+  enter(): number {
+    const length = this.varint();
+    const outer = this.end;
+    const at = this.#take(length);
+    this.position = at;
+    this.end = at + length;
+    return outer;
+  }
+
+  /** Goes on behind the field that was entered. */
+  leave(outer: number): void {
+    this.position = this.end;
+    this.end = outer;
   }
 
   /** The next field's number × 8 + wire type. */
@@ -129,15 +145,17 @@ export class WireReader {
   }
 }
 
-const encoder = new TextEncoder();
-
-/** Appends to memory that grows. Positions stay valid, views of the memory don't. */
+/**
+ * Appends to memory that grows. Positions stay valid, views of the memory don't. Text goes through Node's own encoder:
+ * loops over characters take longer than all the rest of a process's first save, before they are compiled.
+ */
 export class WireWriter {
-  #bytes: Uint8Array;
+  #bytes: Buffer;
   #length = 0;
 
   constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(Math.max(16, capacity));
+    // Not zeroed and not pooled: an index of a million tensors has 80 MB, touched once.
+    this.#bytes = Buffer.allocUnsafeSlow(Math.max(16, capacity));
   }
 
   get length(): number {
@@ -148,7 +166,7 @@ export class WireWriter {
   reserve(count: number): Uint8Array {
     const needed = this.#length + count;
     if (needed > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
       grown.set(this.#bytes.subarray(0, this.#length));
       this.#bytes = grown;
     }
@@ -208,25 +226,48 @@ export class WireWriter {
     this.#length += count;
   }
 
-  /** The length of `value` in UTF-8 as a varint, then its bytes. */
-  lengthAndText(value: string): void {
-    // Names are ASCII but for the rarest; the encoder costs several times what their bytes do.
-    const start = this.#length;
-    this.varint(value.length);
-    const bytes = this.reserve(value.length);
-    let at = this.#length;
-    for (let i = 0; i < value.length; i++) {
-      const code = value.charCodeAt(i);
-      if (code > 127) {
-        this.#length = start;
-        const encoded = encoder.encode(value);
-        this.varint(encoded.length);
-        this.append(encoded);
-        return;
-      }
-      bytes[at++] = code;
+  /** Appends what another writer holds, from `start` on; a view of it would cost more than the copy. */
+  appendWritten(other: WireWriter, start = 0): void {
+    this.append(other.#bytes, start, other.#length);
+  }
+
+  /** How many bytes this and another writer have in common from the start. */
+  sharedWith(other: WireWriter): number {
+    const limit = Math.min(this.#length, other.#length);
+    let shared = 0;
+    while (shared < limit && this.#bytes[shared] === other.#bytes[shared]) shared++;
+    return shared;
+  }
+
+  /** `value` in UTF-8. */
+  text(value: string): void {
+    // A UTF-16 unit takes three bytes at most.
+    if (this.#bytes.length - this.#length < value.length * 3) this.reserve(Buffer.byteLength(value));
+    this.#length += this.#bytes.write(value, this.#length);
+  }
+
+  /**
+   * Begins a length-delimited part, whose content is what is written until {@link close}. Returns its position, for
+   * close(). Parts may contain parts.
+   */
+  open(): number {
+    this.byte(0);
+    return this.#length;
+  }
+
+  /** Ends the part that began at `start`: its length takes its place before it. */
+  close(start: number): void {
+    const length = this.#length - start;
+    if (length < 128) {
+      this.#bytes[start - 1] = length;
+      return;
     }
-    this.#length = at;
+    const more = varintLength(length) - 1;
+    this.reserve(more);
+    this.#bytes.copyWithin(start + more, start, this.#length);
+    this.#length = start - 1;
+    this.varint(length);
+    this.#length += length;
   }
 
   clear(): void {
@@ -235,12 +276,16 @@ export class WireWriter {
 
   /** A view of what was written: valid until the next call. */
   view(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#length);
   }
 
-  /** A copy of what was written. */
+  /** What was written, handed over: the writer is empty again and has other memory. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    const { buffer, byteOffset } = this.#bytes;
+    const written = new Uint8Array(buffer, byteOffset, this.#length);
+    this.#bytes = Buffer.allocUnsafeSlow(16);
+    this.#length = 0;
+    return written;
   }
 }
 

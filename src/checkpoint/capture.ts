@@ -1,142 +1,107 @@
-import type { BundleEntry } from '../bundle/index.ts';
+import type { BundleColumns } from '../bundle/index.ts';
 import { invalidArgument } from '../errors.ts';
+import { inTurns, isThenable, ONE_TURN, resultOf, type Steps, type Turns, wait } from '../steps.ts';
+import type { DType } from '../tensor/dtypes.ts';
 import type { TensorSource } from '../tensor/source.ts';
-import { attributeKey, OBJECT_GRAPH_KEY } from './keys.ts';
-import { encodeObjectGraph } from './object-graph.ts';
-import { isThenable, type Steps, wait } from './steps.ts';
-import type { Snapshot, TrackableValue } from './trackable.ts';
-import { asked, type ObjectTree, type SlotEdge } from './tree.ts';
-import { graphOfTree } from './tree-graph.ts';
+import { attributeKey } from './keys.ts';
+import { type Structure, structureOf } from './structure.ts';
+import type { Snapshot } from './trackable.ts';
+import { asked, type ObjectTree } from './tree.ts';
 
 /** The values of a tree, frozen. */
 export interface Capture {
   /** One entry a value, and the object graph. */
-  readonly entries: readonly BundleEntry[];
+  readonly columns: BundleColumns;
   /** Values without the object graph. */
   readonly tensors: number;
-  /** Tells every owner that its bytes are no longer needed. May be called again; only the first counts. */
-  release(): void;
 }
 
-/** All that keys and graph follow from. It holds no object of the caller's: those may be gone by the next save. */
-interface Structure extends Pick<ObjectTree, 'edgeStart' | 'edgeTargets' | 'edgeNames' | 'slots'> {
-  /** Attribute names of each node, joined. */
-  readonly attributes: readonly string[];
-}
+/** The values of a tree as they are at one moment. Whoever makes one releases it, whatever becomes of the save. */
+export class Frozen {
+  readonly dtypes: DType[] = [];
+  readonly shapes: (readonly number[])[] = [];
+  readonly sources: (TensorSource | Promise<TensorSource>)[] = [];
+  readonly #snapshots: Snapshot[] = [];
+  #owned: Snapshot[] = [];
+  #pending = false;
 
-interface KnownStructure extends Structure {
-  readonly keys: readonly string[];
-  readonly graph: Uint8Array;
-}
-
-/**
- * Freezes trees. It belongs to one Checkpoint and remembers the last tree's keys and graph: in a training loop the
- * structure stays, and comparing it is far cheaper than composing 100,000 keys again.
- */
-export class Capturer {
-  #last: KnownStructure | undefined;
-
-  *capture(tree: ObjectTree): Steps<Capture> {
-    const { keys, graph } = this.#structure(tree);
-    const snapshots: Snapshot[] = [];
-    let released = false;
-    const release = () => {
-      if (released) return;
-      released = true;
-      for (const snapshot of snapshots) snapshot.release?.();
-    };
-    try {
-      const values: TrackableValue[] = [];
-      const sources: (TensorSource | Promise<TensorSource>)[] = [];
-      for (const own of tree.values) {
-        for (const value of own) {
-          const key = keys[snapshots.length]!;
-          const snapshot = asked(
-            () => value.capture(),
-            () => key,
-          );
-          snapshots.push(snapshot);
-          values.push(value);
-        }
-      }
-      // Only now, so that an adapter can take all of them together when it is asked for the first.
-      for (const [i, snapshot] of snapshots.entries()) {
-        sources.push(
-          asked(
-            () => snapshot.source,
-            () => keys[i]!,
-          ),
-        );
-      }
-      if (sources.some(isThenable)) {
-        // All settle, also if one fails: what is still being copied must not be released yet.
-        const settled = yield* wait(Promise.allSettled(sources));
-        for (const [i, result] of settled.entries()) {
-          if (result.status === 'rejected') throw result.reason;
-          sources[i] = result.value;
-        }
-      }
-      const entries = values.map((value, i): BundleEntry => {
-        const source = sources[i] as TensorSource;
-        // Sizes and counts are checked by the planner.
-        if (source.kind === 'memory') checkBuffer(source.bytes.buffer, keys[i]!);
-        return { key: keys[i]!, dtype: value.dtype, shape: value.shape, source };
-      });
-      entries.push({
-        key: OBJECT_GRAPH_KEY,
-        dtype: 'string',
-        shape: [],
-        source: { kind: 'strings', elements: [graph] },
-      });
-      return { entries, tensors: values.length, release };
-    } catch (error) {
-      release();
-      throw error;
+  /** Freezes the values of a tree from `first` up to `end`. */
+  freeze(tree: ObjectTree, first: number, end: number): void {
+    for (let row = first; row < end; row++) {
+      const value = tree.values[row]!;
+      const snapshot = asked(
+        () => value.capture(),
+        () => keyOf(tree, row),
+      );
+      this.#snapshots.push(snapshot);
+      if (snapshot.release !== undefined) this.#owned.push(snapshot);
+      this.dtypes.push(value.dtype);
+      this.shapes.push(value.shape);
     }
   }
 
-  #structure(tree: ObjectTree): KnownStructure {
-    const structure = structureOf(tree);
-    if (this.#last !== undefined && sameStructure(this.#last, structure)) return this.#last;
-    const paths = tree.paths();
-    const keys: string[] = [];
-    tree.values.forEach((own, id) => {
-      for (const value of own) keys.push(attributeKey(paths[id]!, value.attribute));
-    });
-    this.#last = { ...structure, keys, graph: encodeObjectGraph(graphOfTree(tree)) };
-    return this.#last;
+  /** Asks where they are; once all are frozen, so that an adapter can take all of its own when asked for the first. */
+  locate(tree: ObjectTree, first: number, end: number): void {
+    for (let row = first; row < end; row++) {
+      const source = asked(
+        () => this.#snapshots[row]!.source,
+        () => keyOf(tree, row),
+      );
+      if (isThenable(source)) this.#pending = true;
+      this.sources.push(source);
+    }
+  }
+
+  /** Waits for sources that are still on their way. */
+  *settled(): Steps<TensorSource[]> {
+    if (this.#pending) {
+      // All settle, also if one fails: what is still being copied must not be released yet.
+      const settled = yield* wait(Promise.allSettled(this.sources));
+      for (const [i, result] of settled.entries()) {
+        if (result.status === 'rejected') throw result.reason;
+        this.sources[i] = result.value;
+      }
+    }
+    return this.sources as TensorSource[];
+  }
+
+  /** Tells every owner that its bytes are no longer needed. May be called again; only the first counts. */
+  release(): void {
+    const owned = this.#owned;
+    this.#owned = [];
+    for (const snapshot of owned) snapshot.release!();
   }
 }
 
-function structureOf({ edgeStart, edgeTargets, edgeNames, slots, values }: ObjectTree): Structure {
-  const attributes = values.map((own) =>
-    own.length === 1 ? own[0]!.attribute : own.map(({ attribute }) => attribute).join('\0'),
-  );
-  return { edgeStart, edgeTargets, edgeNames, slots, attributes };
+/** Composes what is saved. It belongs to one Checkpoint and remembers the last tree's keys and graph. */
+export class Capturer {
+  #last: Structure | undefined;
+
+  *capture(tree: ObjectTree, frozen: Frozen, turns: Turns): Steps<Capture> {
+    const sources = yield* frozen.settled();
+    this.#last = yield* structureOf(tree, this.#last, turns);
+    const { keys, graph } = this.#last;
+    const tensors = sources.length;
+    let checked: ArrayBufferLike | undefined;
+    yield* inTurns(turns, tensors, (first, end) => {
+      for (let row = first; row < end; row++) {
+        const source = sources[row]!;
+        // Sizes and counts are checked by the planner.
+        if (source.kind !== 'memory' || source.bytes.buffer === checked) continue;
+        checked = source.bytes.buffer;
+        checkBuffer(checked, keys[row]!);
+      }
+    });
+    frozen.dtypes.push('string');
+    frozen.shapes.push([]);
+    sources.push({ kind: 'strings', elements: [graph] });
+    return { columns: { keys, dtypes: frozen.dtypes, shapes: frozen.shapes, sources }, tensors };
+  }
 }
 
-function sameStructure(a: Structure, b: Structure): boolean {
-  return (
-    sameList(a.edgeStart, b.edgeStart) &&
-    sameList(a.edgeTargets, b.edgeTargets) &&
-    sameList(a.edgeNames, b.edgeNames) &&
-    sameList(a.attributes, b.attributes) &&
-    a.slots.size === b.slots.size &&
-    [...a.slots].every(([id, own]) => sameSlots(own, b.slots.get(id) ?? []))
-  );
-}
-
-function sameSlots(a: readonly SlotEdge[], b: readonly SlotEdge[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((slot, i) => slot.variable === b[i]!.variable && slot.slot === b[i]!.slot && slot.name === b[i]!.name)
-  );
-}
-
-function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
+function keyOf(tree: ObjectTree, row: number): string {
+  const id = tree.valueStart.findLastIndex((start) => start <= row);
+  return attributeKey(resultOf(tree.paths.escaped(ONE_TURN))[id]!, tree.values[row]!.attribute);
 }
 
 /** Memory that can shrink or is shared can't be handed to other threads safely. */

@@ -203,13 +203,14 @@ export class Checkpoint {
    * @internal for the manager.
    */
   beginWrite(prefix: string, request: WriteRequest): WriteHandle {
-    const { storeSaveCounter, finish, createdDirectories, onWarning, ...options } = request;
+    const { storeSaveCounter, finish, createdDirectories, onWarning, atOnce, ...options } = request;
     const normalized = normalizeWriteOptions(options, 'save');
     return this.#begin(absolutePrefix(prefix, 'save'), normalized, {
       storesCounter: () => storeSaveCounter || this.#counterCreated,
       finish,
       createdDirectories,
       onWarning,
+      atOnce,
     });
   }
 

@@ -27,9 +27,14 @@ export class Lane {
   }
 }
 
+/** A set of objects, as far as it is asked here. */
+interface Objects {
+  has(object: object): boolean;
+}
+
 /** Writes under way in this process, of any Checkpoint: the prefix they write and the objects that they read. */
 interface Write {
-  readonly objects: ReadonlyMap<object, unknown>;
+  readonly objects: Objects;
   readonly done: Promise<unknown>;
 }
 
@@ -55,7 +60,7 @@ export function leavePrefix(prefix: string): void {
 }
 
 /** Announces a write that reads these objects until `done` settles. */
-export function announceWrite(objects: ReadonlyMap<object, unknown>, done: Promise<unknown>): void {
+export function announceWrite(objects: Objects, done: Promise<unknown>): void {
   const write: Write = { objects, done };
   writes.add(write);
   const remove = () => writes.delete(write);

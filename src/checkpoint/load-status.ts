@@ -1,4 +1,5 @@
 import { CheckpointError, type CheckpointErrorContext } from '../errors.ts';
+import { ONE_TURN, resultOf } from '../steps.ts';
 import type { RestoreSession } from './restore-session.ts';
 import type { ObjectTree } from './tree.ts';
 
@@ -71,8 +72,7 @@ export class CheckpointLoadStatus implements LoadStatus {
 
   get unmatchedObjects(): string[] {
     const tree = this.#host.tree();
-    const paths = tree.paths();
-    return paths.filter((_, id) => {
+    return pathsOf(tree).filter((_, id) => {
       const count = needed(tree, id);
       const object = tree.nodes[id]!.identity;
       return count > 0 && object !== this.#optional && !this.#session.hasRestored(object, count);
@@ -137,7 +137,7 @@ export class NothingRestored implements LoadStatus {
 
   get unmatchedObjects(): string[] {
     const tree = this.#host.tree();
-    return tree.paths().filter((_, id) => needed(tree, id) > 0);
+    return pathsOf(tree).filter((_, id) => needed(tree, id) > 0);
   }
 
   async applyDeferred(): Promise<void> {}
@@ -160,8 +160,14 @@ export class NothingRestored implements LoadStatus {
 }
 
 /** How many values of a node a checkpoint must have. */
-function needed(tree: ObjectTree, id: number): number {
-  return tree.values[id]!.reduce((count, { optional }) => (optional === true ? count : count + 1), 0);
+function needed({ values, valueStart }: ObjectTree, id: number): number {
+  let count = 0;
+  for (let row = valueStart[id]!; row < valueStart[id + 1]!; row++) if (values[row]!.optional !== true) count++;
+  return count;
+}
+
+function pathsOf(tree: ObjectTree): string[] {
+  return resultOf(tree.paths.escaped(ONE_TURN));
 }
 
 function nothing(): CheckpointError {

@@ -5,6 +5,7 @@ import {
   type CheckpointErrorContext,
   isCheckpointError,
 } from '../errors.ts';
+import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
 import { allocateMemory, copyMemory, type MemoryRange } from '../tensor/memory.ts';
 import { describeShape, sameShape } from '../tensor/shape.ts';
@@ -20,32 +21,11 @@ type Problem = NonNullable<CheckpointErrorContext['problems']>[number];
  *
  * @throws CheckpointError with every defect in `problems`; its code is that of the first.
  */
-export function checkMatches(matches: readonly Match[], bundle: Bundle): void {
+export function* checkMatches(matches: readonly Match[], bundle: Bundle, turns: Turns): Steps<void> {
   const problems: Problem[] = [];
-  const add = (code: CheckpointErrorCode, key: string, message: string) => problems.push({ code, key, message });
-  for (const { key, value, node } of matches) {
-    const entry = bundle.entries.get(key);
-    if (entry === undefined) {
-      add('DATA_LOSS', key, `${key}: the object graph names this key, but the index doesn't have it`);
-      continue;
-    }
-    const what = `${key} (${node.description})`;
-    if (entry.dtype !== value.dtype && !value.acceptedDTypes?.includes(entry.dtype)) {
-      add('DTYPE_MISMATCH', key, `${what}: stored as ${entry.dtype}, the object is ${value.dtype}`);
-    }
-    if (value.anyShape !== true && !sameShape(entry.shape, value.shape)) {
-      const shapes = `${describeShape(entry.shape)}, the object's is ${describeShape(value.shape)}`;
-      add('SHAPE_MISMATCH', key, `${what}: the stored shape is ${shapes}`);
-    } else if (
-      isInPlace(value.destination) &&
-      entry.dtype === value.dtype &&
-      entry.slices === null &&
-      entry.byteLength !== memoryOf(value.destination).byteLength
-    ) {
-      const sizes = `${entry.byteLength} bytes, the object has ${memoryOf(value.destination).byteLength}`;
-      add('INVALID_ARGUMENT', key, `${what}: stored in ${sizes}`);
-    }
-  }
+  yield* inTurns(turns, matches.length, (first, end) => {
+    for (let i = first; i < end; i++) checkMatch(matches[i]!, bundle, problems);
+  });
   const first = problems[0];
   if (first === undefined) return;
   const SHOWN = 20;
@@ -56,6 +36,31 @@ export function checkMatches(matches: readonly Match[], bundle: Bundle): void {
     `${bundle.prefix} does not fit the objects; nothing was changed. ${problems.length} of ${matches.length} values:${list.join('')}`,
     { path: bundle.prefix, key: first.key, problems },
   );
+}
+
+function checkMatch({ key, value, node }: Match, bundle: Bundle, problems: Problem[]): void {
+  const add = (code: CheckpointErrorCode, message: string) => problems.push({ code, key, message });
+  const entry = bundle.entries.get(key);
+  if (entry === undefined) {
+    add('DATA_LOSS', `${key}: the object graph names this key, but the index doesn't have it`);
+    return;
+  }
+  const what = `${key} (${node.description})`;
+  if (entry.dtype !== value.dtype && !value.acceptedDTypes?.includes(entry.dtype)) {
+    add('DTYPE_MISMATCH', `${what}: stored as ${entry.dtype}, the object is ${value.dtype}`);
+  }
+  if (value.anyShape !== true && !sameShape(entry.shape, value.shape)) {
+    const shapes = `${describeShape(entry.shape)}, the object's is ${describeShape(value.shape)}`;
+    add('SHAPE_MISMATCH', `${what}: the stored shape is ${shapes}`);
+  } else if (
+    isInPlace(value.destination) &&
+    entry.dtype === value.dtype &&
+    entry.slices === null &&
+    entry.byteLength !== memoryOf(value.destination).byteLength
+  ) {
+    const sizes = `${entry.byteLength} bytes, the object has ${memoryOf(value.destination).byteLength}`;
+    add('INVALID_ARGUMENT', `${what}: stored in ${sizes}`);
+  }
 }
 
 /** A value that was read and is not yet given to its object. */

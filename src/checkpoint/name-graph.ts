@@ -1,6 +1,5 @@
-import type { BundleEntryInfo } from '../bundle/index.ts';
 import { attributeName } from './keys.ts';
-import type { GraphNode, ObjectGraph } from './object-graph.ts';
+import { Holds, type ObjectGraph } from './object-graph.ts';
 import type { ObjectTree } from './tree.ts';
 
 /**
@@ -11,22 +10,40 @@ import type { ObjectTree } from './tree.ts';
  * The graph mirrors the objects, so that it is matched like any other; keys that no object has hang on a node that
  * nothing leads to. Objects that appear later are not matched, as in TensorFlow.
  */
-export function graphByNames(tree: ObjectTree, entries: ReadonlyMap<string, BundleEntryInfo>): ObjectGraph {
-  const names = tree.globalNames();
-  const left = new Set(entries.keys());
-  const nodes = tree.nodes.map((_, id): GraphNode => {
-    const children = [];
-    for (let edge = tree.edgeStart[id]!; edge < tree.edgeStart[id + 1]!; edge++) {
-      children.push({ nodeId: tree.edgeTargets[edge]!, localName: tree.edgeNames[edge]! });
+export function graphByNames(tree: ObjectTree, storedKeys: Iterable<string>): ObjectGraph {
+  const names = tree.paths.globalNames();
+  const left = new Set(storedKeys);
+  const attributeStart = [0];
+  const attributeNames: string[] = [];
+  const attributeKeys: string[] = [];
+  for (let id = 0; id < tree.nodes.length; id++) {
+    for (let row = tree.valueStart[id]!; row < tree.valueStart[id + 1]!; row++) {
+      if (!left.delete(names[id]!)) continue;
+      attributeNames.push(attributeName(tree.values[row]!.attribute));
+      attributeKeys.push(names[id]!);
     }
-    const attributes = tree.values[id]!.filter(() => left.delete(names[id]!)).map(({ attribute }) => ({
-      name: attributeName(attribute),
-      fullName: names[id]!,
-      checkpointKey: names[id]!,
-    }));
-    return { children, attributes, slots: [] };
-  });
-  const rest = [...left].map((key) => ({ name: key, fullName: key, checkpointKey: key }));
-  if (rest.length > 0) nodes.push({ children: [], attributes: rest, slots: [] });
-  return { nodes };
+    attributeStart.push(attributeKeys.length);
+  }
+  for (const key of left) {
+    attributeNames.push(key);
+    attributeKeys.push(key);
+  }
+  attributeStart.push(attributeKeys.length);
+  const nodeCount = tree.nodes.length + 1;
+  return {
+    nodeCount,
+    childStart: [...tree.edgeStart, tree.edgeTargets.length],
+    childIds: tree.edgeTargets,
+    childNames: tree.edgeNames,
+    attributeStart,
+    attributeNames,
+    attributeFullNames: attributeKeys,
+    attributeKeys,
+    slotStart: new Uint32Array(nodeCount + 1),
+    slotVariables: [],
+    slotNames: [],
+    slotIds: [],
+    savers: new Map(),
+    holds: new Uint8Array(nodeCount).fill(Holds.unknown),
+  };
 }

@@ -1,15 +1,18 @@
 import type { BundleEntryInfo } from '../bundle/index.ts';
+import { type Steps, type Turns, wait } from '../steps.ts';
 import { attributeName } from './keys.ts';
-import type { GraphNode, ObjectGraph } from './object-graph.ts';
-import { type Steps, wait } from './steps.ts';
-import type { StoredNode, TrackableNode, TrackableValue } from './trackable.ts';
+import { attributeRow, Holds, type ObjectGraph } from './object-graph.ts';
+import { ObjectNumbers } from './object-numbers.ts';
+import { storedNode } from './stored-node.ts';
+import { type TrackableNode, type TrackableValue, valuesOf } from './trackable.ts';
 import type { Resolve } from './tree.ts';
 
 /** A stored value that was found for a value of an object, not yet read. */
 export interface Match {
   readonly key: string;
-  /** Node of the stored graph. */
+  /** Node of the stored graph, and its attribute. */
   readonly storedId: number;
+  readonly row: number;
   readonly node: TrackableNode;
   readonly value: TrackableValue;
 }
@@ -17,7 +20,7 @@ export interface Match {
 /** Counts restores of one Checkpoint, so that an older one, applied late, never overwrites what a newer one brought. */
 export class RestoreOrder {
   #last = 0;
-  readonly #of = new WeakMap<object, number>();
+  readonly #of = new ObjectNumbers(new WeakMap());
 
   next(): number {
     this.#last++;
@@ -33,6 +36,16 @@ export class RestoreOrder {
   }
 }
 
+/** What a restore reads from. */
+export interface Stored {
+  readonly prefix: string;
+  readonly graph: ObjectGraph;
+  readonly entries: ReadonlyMap<string, BundleEntryInfo>;
+}
+
+/** Nodes that are matched before the event loop may turn. */
+const PIECE = 128;
+
 /**
  * One restore: which stored nodes belong to which objects so far, and what is still waiting for an object. It lives as
  * long as something may still be matched. Matching follows TensorFlow: breadth-first over the stored graph by local
@@ -41,133 +54,143 @@ export class RestoreOrder {
  */
 export class RestoreSession {
   readonly prefix: string;
-  readonly graph: ObjectGraph;
-  readonly entries: ReadonlyMap<string, BundleEntryInfo>;
-  readonly order: number;
+  readonly #stored: Stored;
+  readonly #graph: ObjectGraph;
+  readonly #order: number;
   readonly #resolve: Resolve;
   readonly #restores: RestoreOrder;
-  /** Stored node → object. */
-  readonly #bound = new Map<number, TrackableNode>();
-  /** Stored nodes with something that no object has taken yet. */
-  readonly #incomplete = new Set<number>();
-  /** Keys that were read, or that a newer restore has superseded. */
-  readonly #consumed = new Set<string>();
-  /** Object → how many of its values were restored. */
-  readonly #restored = new Map<object, number>();
-  /** Optimizers (stored) whose slots belong to a variable (stored). */
-  readonly #slotOwners: readonly number[];
-  /** Edges that were followed, child → parents: an object is told when anything below it was assigned. */
-  readonly #parents = new Map<object, Set<TrackableNode>>();
+  /** By stored node: its object; and the stored node over whose edge that was reached. */
+  readonly #bound: (TrackableNode | undefined)[];
+  readonly #reachedFrom: Int32Array;
+  /** The stored nodes that have an object, in the order in which they were reached. */
+  readonly #matched: number[] = [];
+  /** By stored node: 1 where something is left that no object has taken yet. */
+  readonly #incomplete: Uint8Array;
+  #incompleteCount = 0;
+  /** By attribute: 1 where it was read, or a newer restore has superseded it. */
+  readonly #consumed: Uint8Array;
+  /** How many values of an object were restored. */
+  readonly #restored = new ObjectNumbers();
 
-  constructor(
-    prefix: string,
-    graph: ObjectGraph,
-    entries: ReadonlyMap<string, BundleEntryInfo>,
-    resolve: Resolve,
-    restores: RestoreOrder,
-  ) {
+  constructor(stored: Stored, resolve: Resolve, restores: RestoreOrder) {
+    const { prefix, graph } = stored;
     this.prefix = prefix;
-    this.graph = graph;
-    this.entries = entries;
+    this.#stored = stored;
+    this.#graph = graph;
     this.#resolve = resolve;
     this.#restores = restores;
-    this.order = restores.next();
-    this.#slotOwners = graph.nodes.flatMap((node, id) => (node.slots.length > 0 ? [id] : []));
+    this.#order = restores.next();
+    this.#bound = new Array(graph.nodeCount);
+    this.#reachedFrom = new Int32Array(graph.nodeCount).fill(-1);
+    this.#incomplete = new Uint8Array(graph.nodeCount);
+    this.#consumed = new Uint8Array(graph.attributeKeys.length);
   }
 
   /** Whether every stored value has found its object. */
   get complete(): boolean {
-    return this.#incomplete.size === 0;
+    return this.#incompleteCount === 0;
   }
 
   get matchedNodes(): number {
-    return this.#bound.size;
+    return this.#matched.length;
   }
 
   /** The first matching, from the root. */
-  match(root: TrackableNode): Steps<Match[]> {
-    this.#bound.set(0, root);
-    return this.#visit([0]);
+  match(root: TrackableNode, turns: Turns): Steps<Match[]> {
+    this.#bind(0, root, -1);
+    return this.#visit([0], turns);
   }
 
   /** Matches what has appeared since. */
-  rematch(): Steps<Match[]> {
-    return this.#visit([...this.#incomplete]);
+  rematch(turns: Turns): Steps<Match[]> {
+    return this.#visit(this.#waiting(), turns);
   }
 
   /** Whether {@link rematch} would find anything, as far as that shows without asking objects to create their parts. */
   hasAppeared(): boolean {
-    for (const id of this.#incomplete) {
-      const node = this.#bound.get(id)!;
-      const stored = this.graph.nodes[id]!;
-      const waiting = new Set<string>();
-      for (const child of stored.children) if (!this.#bound.has(child.nodeId)) waiting.add(child.localName);
-      if (waiting.size > 0 && node.children !== undefined) {
-        for (const [name] of node.children()) if (waiting.has(name)) return true;
+    const { childStart, childIds, childNames, slotStart } = this.#graph;
+    for (const id of this.#waiting()) {
+      const node = this.#bound[id]!;
+      const names = new Set<string>();
+      for (let row = childStart[id]!; row < childStart[id + 1]!; row++) {
+        if (this.#bound[childIds[row]!] === undefined) names.add(childNames[row]!);
       }
-      for (const value of node.values?.() ?? []) {
-        const attribute = stored.attributes.find(({ name }) => name === attributeName(value.attribute));
-        if (attribute !== undefined && !this.#consumed.has(attribute.checkpointKey)) return true;
+      if (names.size > 0 && node.children !== undefined) {
+        for (const [name] of node.children()) if (names.has(name)) return true;
       }
-      if (stored.slots.length > 0 && [...this.#slotsOf(id)].length > 0) return true;
+      for (const value of valuesOf(node)) {
+        const row = attributeRow(this.#graph, id, attributeName(value.attribute));
+        if (row >= 0 && this.#consumed[row] === 0) return true;
+      }
+      if (slotStart[id] !== slotStart[id + 1] && this.#slotsOf(id).length > 0) return true;
     }
     return false;
   }
 
   /** Marks a match as read. */
   assigned(match: Match): void {
-    this.#consumed.add(match.key);
+    this.#consumed[match.row] = 1;
     const object = match.node.identity;
     this.#restored.set(object, (this.#restored.get(object) ?? 0) + 1);
-    this.#restores.restored(object, this.order);
+    this.#restores.restored(object, this.#order);
     this.#settle(match.storedId);
   }
 
-  /** The objects that have one of these values at or below them, children before parents. */
+  /** The objects that have one of these values at or below them and want to hear of it, children before parents. */
   above(matches: readonly Match[]): TrackableNode[] {
-    const reached = new Map<object, TrackableNode>();
-    const pending = matches.map(({ node }) => node);
-    for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
-      if (reached.has(node.identity)) continue;
-      reached.set(node.identity, node);
-      pending.push(...(this.#parents.get(node.identity) ?? []));
+    if (!this.#matched.some((id) => this.#bound[id]!.afterRestore !== undefined)) return [];
+    // An object may have been reached by several paths: all that lead to it are above it.
+    const idsOf = new Map<object, number[]>();
+    for (const id of this.#matched) {
+      const { identity } = this.#bound[id]!;
+      const ids = idsOf.get(identity);
+      if (ids === undefined) idsOf.set(identity, [id]);
+      else ids.push(id);
     }
-    // #bound is in breadth-first order; backwards, no object comes before what lies below it (but for cycles).
-    return [...this.#bound.values()].reverse().filter((node) => reached.delete(node.identity));
+    const reached = new Set<object>();
+    const pending = matches.map(({ node }) => node.identity);
+    for (let object = pending.pop(); object !== undefined; object = pending.pop()) {
+      if (reached.has(object)) continue;
+      reached.add(object);
+      for (const id of idsOf.get(object) ?? []) {
+        const from = this.#reachedFrom[id]!;
+        if (from >= 0) pending.push(this.#bound[from]!.identity);
+      }
+    }
+    // Breadth-first order; backwards, no object comes before what lies below it (but for cycles).
+    const nodes = this.#matched.map((id) => this.#bound[id]!).reverse();
+    return nodes.filter((node) => reached.delete(node.identity) && node.afterRestore !== undefined);
   }
 
   /** Keys that no object has taken, in the graph's order. */
   unmatchedKeys(): string[] {
-    const keys: string[] = [];
-    for (const node of this.graph.nodes) {
-      for (const { checkpointKey } of node.attributes) if (!this.#consumed.has(checkpointKey)) keys.push(checkpointKey);
-    }
-    return keys;
+    return this.#graph.attributeKeys.filter((_, row) => this.#consumed[row] === 0);
   }
 
   /** Whether all `count` values of an object came from this checkpoint, or from a newer one. */
   hasRestored(object: object, count: number): boolean {
-    return (this.#restored.get(object) ?? 0) >= count || this.#restores.restoredLater(object, this.order);
+    return (this.#restored.get(object) ?? 0) >= count || this.#restores.restoredLater(object, this.#order);
   }
 
-  *#visit(starts: number[]): Steps<Match[]> {
+  *#visit(queue: number[], turns: Turns): Steps<Match[]> {
     const matches: Match[] = [];
-    const claimed = new Set<object>();
-    const queue = starts;
+    const claimed = new ObjectNumbers();
     for (let at = 0; at < queue.length; at++) {
+      if (at % PIECE === 0 && turns.due) yield turns.next();
       const id = queue[at]!;
-      const node = this.#bound.get(id)!;
-      if (node.beforeRestore !== undefined) yield* wait(node.beforeRestore(this.#stored(id)));
+      const node = this.#bound[id]!;
+      if (node.beforeRestore !== undefined) yield* wait(node.beforeRestore(storedNode(this.#stored, id)));
       this.#matchValues(id, node, claimed, matches);
-      for (const childId of this.#matchChildren(id, node)) queue.push(childId);
+      this.#matchChildren(id, node, queue);
       this.#settle(id);
     }
     // Slots come last: they need both the optimizer and the variable, whichever was reached later.
-    for (const id of this.#slotOwners) {
-      if (!this.#bound.has(id)) continue;
-      for (const { slotId, node } of [...this.#slotsOf(id)]) {
-        this.#bound.set(slotId, node);
-        this.#addParent(node, this.#bound.get(id)!);
+    const { slotStart, nodeCount } = this.#graph;
+    for (let id = 0; id < nodeCount; id++) {
+      if (slotStart[id] === slotStart[id + 1] || this.#bound[id] === undefined) continue;
+      if (turns.due) yield turns.next();
+      for (const { slotId, node } of this.#slotsOf(id)) {
+        this.#bind(slotId, node, id);
         this.#matchValues(slotId, node, claimed, matches);
         this.#settle(slotId);
       }
@@ -176,101 +199,109 @@ export class RestoreSession {
     return matches;
   }
 
-  #matchValues(id: number, node: TrackableNode, claimed: Set<object>, matches: Match[]): void {
-    const stored = this.graph.nodes[id]!;
-    if (stored.attributes.length === 0) return;
-    const identity = node.identity;
-    if (claimed.has(identity) || this.#restores.restoredLater(identity, this.order)) {
-      // Restored by another stored node, or by a newer restore: this value has its object, and nothing is left to do.
-      for (const { checkpointKey } of stored.attributes) this.#consumed.add(checkpointKey);
-      return;
-    }
-    const values = node.values?.() ?? [];
-    for (const value of values) {
-      const name = attributeName(value.attribute);
-      const attribute = stored.attributes.find((candidate) => candidate.name === name);
-      if (attribute === undefined || this.#consumed.has(attribute.checkpointKey)) continue;
-      matches.push({ key: attribute.checkpointKey, storedId: id, node, value });
-    }
-    if (values.length > 0) claimed.add(identity);
+  #bind(id: number, node: TrackableNode, from: number): void {
+    this.#bound[id] = node;
+    this.#reachedFrom[id] = from;
+    this.#matched.push(id);
   }
 
-  *#matchChildren(id: number, node: TrackableNode): Generator<number> {
-    const waiting = this.graph.nodes[id]!.children.filter(({ nodeId }) => !this.#bound.has(nodeId));
-    if (waiting.length === 0 || node.children === undefined) return;
-    const existing = new Map<string, unknown>(node.children());
-    for (const { nodeId, localName } of waiting) {
-      if (this.#bound.has(nodeId) || !existing.has(localName)) continue;
-      const child = this.#resolve(existing.get(localName), () => `${node.description}[${JSON.stringify(localName)}]`);
-      this.#bound.set(nodeId, child);
-      this.#addParent(child, node);
-      yield nodeId;
+  #matchValues(id: number, node: TrackableNode, claimed: ObjectNumbers, matches: Match[]): void {
+    const { attributeStart, attributeKeys } = this.#graph;
+    const first = attributeStart[id]!;
+    const end = attributeStart[id + 1]!;
+    if (first === end) return;
+    const { identity } = node;
+    if (claimed.has(identity) || this.#restores.restoredLater(identity, this.#order)) {
+      // Restored by another stored node, or by a newer restore: this value has its object, and nothing is left to do.
+      this.#consumed.fill(1, first, end);
+      return;
+    }
+    const values = valuesOf(node);
+    for (const value of values) {
+      const row = attributeRow(this.#graph, id, attributeName(value.attribute));
+      if (row < 0 || this.#consumed[row] === 1) continue;
+      matches.push({ key: attributeKeys[row]!, storedId: id, row, node, value });
+    }
+    if (values.length > 0) claimed.set(identity, 1);
+  }
+
+  /** Binds children that exist now and are not bound yet, and queues them. */
+  #matchChildren(id: number, node: TrackableNode, queue: number[]): void {
+    const { childStart, childIds, childNames } = this.#graph;
+    let children: ReadonlyMap<string, unknown> | undefined;
+    for (let row = childStart[id]!; row < childStart[id + 1]!; row++) {
+      const childId = childIds[row]!;
+      if (this.#bound[childId] !== undefined) continue;
+      if (node.children === undefined) return;
+      children ??= new Map(node.children());
+      const name = childNames[row]!;
+      if (!children.has(name)) continue;
+      const where = () => `${node.description}[${JSON.stringify(name)}]`;
+      this.#bind(childId, this.#resolve(children.get(name), where), id);
+      queue.push(childId);
     }
   }
 
   /** Slots of the optimizer `id` that exist now and are not bound yet. */
-  *#slotsOf(id: number): Generator<{ slotId: number; node: TrackableNode }> {
-    const optimizer = this.#bound.get(id)!;
-    const waiting = this.graph.nodes[id]!.slots.filter(({ slot }) => !this.#bound.has(slot));
-    if (waiting.length === 0 || optimizer.slots === undefined) return;
+  #slotsOf(id: number): { slotId: number; node: TrackableNode }[] {
+    const { slotStart, slotVariables, slotNames, slotIds } = this.#graph;
+    const optimizer = this.#bound[id]!;
+    const found: { slotId: number; node: TrackableNode }[] = [];
+    let existing: Map<object, Map<string, unknown>> | undefined;
+    for (let row = slotStart[id]!; row < slotStart[id + 1]!; row++) {
+      const slotId = slotIds[row]!;
+      if (this.#bound[slotId] !== undefined) continue;
+      if (optimizer.slots === undefined) break;
+      existing ??= this.#existingSlots(optimizer);
+      const name = slotNames[row]!;
+      const variable = this.#bound[slotVariables[row]!];
+      const slot = variable && existing.get(variable.identity)?.get(name);
+      if (slot === undefined) continue;
+      found.push({ slotId, node: this.#resolve(slot, () => `${optimizer.description} (slot '${name}')`) });
+    }
+    return found;
+  }
+
+  /** By variable and slot name. */
+  #existingSlots(optimizer: TrackableNode): Map<object, Map<string, unknown>> {
     const existing = new Map<object, Map<string, unknown>>();
-    for (const { variable, name, slot } of optimizer.slots()) {
+    for (const { variable, name, slot } of optimizer.slots!()) {
       const { identity } = this.#resolve(variable, () => `${optimizer.description} (slot '${name}')`);
       const own = existing.get(identity) ?? new Map<string, unknown>();
       existing.set(identity, own.set(name, slot));
     }
-    for (const { variable, name, slot } of waiting) {
-      const variableNode = this.#bound.get(variable);
-      const found = variableNode && existing.get(variableNode.identity)?.get(name);
-      if (found === undefined) continue;
-      yield { slotId: slot, node: this.#resolve(found, () => `${optimizer.description} (slot '${name}')`) };
-    }
+    return existing;
   }
 
-  #addParent(child: TrackableNode, parent: TrackableNode): void {
-    const parents = this.#parents.get(child.identity);
-    if (parents === undefined) this.#parents.set(child.identity, new Set([parent]));
-    else parents.add(parent);
+  #waiting(): number[] {
+    return this.complete ? [] : this.#matched.filter((id) => this.#incomplete[id] === 1);
   }
 
   /** Keeps the list of bound nodes that something is still waiting below. */
   #settle(id: number): void {
-    const node: GraphNode = this.graph.nodes[id]!;
-    const waits =
-      node.attributes.some(({ checkpointKey }) => !this.#consumed.has(checkpointKey)) ||
-      node.children.some(({ nodeId }) => !this.#bound.has(nodeId) && this.#holdsValues(nodeId)) ||
-      node.slots.some(({ slot }) => !this.#bound.has(slot));
-    if (waits) this.#incomplete.add(id);
-    else this.#incomplete.delete(id);
+    const waits = this.#isWaiting(id) ? 1 : 0;
+    this.#incompleteCount += waits - this.#incomplete[id]!;
+    this.#incomplete[id] = waits;
+  }
+
+  #isWaiting(id: number): boolean {
+    const { attributeStart, childStart, childIds, slotStart, slotIds } = this.#graph;
+    for (let row = attributeStart[id]!; row < attributeStart[id + 1]!; row++) {
+      if (this.#consumed[row] === 0) return true;
+    }
+    for (let row = childStart[id]!; row < childStart[id + 1]!; row++) {
+      const child = childIds[row]!;
+      if (this.#bound[child] === undefined && this.#holdsValues(child)) return true;
+    }
+    for (let row = slotStart[id]!; row < slotStart[id + 1]!; row++) {
+      if (this.#bound[slotIds[row]!] === undefined) return true;
+    }
+    return false;
   }
 
   #holdsValues(id: number): boolean {
-    const node = this.graph.nodes[id]!;
-    return (
-      node.hasCheckpointValues ??
-      (node.children.length > 0 ||
-        node.attributes.length > 0 ||
-        node.slots.length > 0 ||
-        node.registeredSaver !== undefined)
-    );
-  }
-
-  #stored(id: number): StoredNode {
-    const node = this.graph.nodes[id]!;
-    let edges: Map<string, number> | undefined;
-    return {
-      childNames: node.children.map(({ localName }) => localName),
-      child: (name) => {
-        edges ??= new Map(node.children.map(({ localName, nodeId }) => [localName, nodeId]));
-        const child = edges.get(name);
-        return child === undefined ? undefined : this.#stored(child);
-      },
-      value: (attribute) => {
-        const name = attributeName(attribute);
-        const key = node.attributes.find((candidate) => candidate.name === name)?.checkpointKey;
-        const entry = key === undefined ? undefined : this.entries.get(key);
-        return entry && { key: key!, dtype: entry.dtype, shape: entry.shape };
-      },
-    };
+    const { holds, childStart, attributeStart, slotStart, savers } = this.#graph;
+    if (holds[id] !== Holds.unknown) return holds[id] === Holds.values;
+    return [childStart, attributeStart, slotStart].some((start) => start[id] !== start[id + 1]) || savers.has(id);
   }
 }

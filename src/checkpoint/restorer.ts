@@ -2,14 +2,14 @@ import { join } from 'node:path';
 import { type Bundle, openBundle } from '../bundle/index.ts';
 import { CheckpointError, isCheckpointError } from '../errors.ts';
 import { stat } from '../native/engine.ts';
+import { promiseOf, ShortTurns, type Steps, type Turns, wait } from '../steps.ts';
+import { decodeObjectGraph } from './decode-object-graph.ts';
 import { OBJECT_GRAPH_KEY } from './keys.ts';
 import { writesOf } from './lanes.ts';
 import { checkMatches, loadMatches } from './load.ts';
 import { graphByNames } from './name-graph.ts';
-import { decodeObjectGraph } from './object-graph.ts';
 import { type NormalizedReadOptions, normalizeReadOptions } from './options.ts';
 import { RestoreOrder, RestoreSession } from './restore-session.ts';
-import { promiseOf, type Steps, wait } from './steps.ts';
 import type { TrackableNode } from './trackable.ts';
 import { type Resolve, walkNow } from './tree.ts';
 
@@ -38,12 +38,13 @@ export class Restorer {
   ): Promise<{ session: RestoreSession; byName: boolean }> {
     const bundle = await openCheckpoint(prefix, options);
     const byName = !bundle.has(OBJECT_GRAPH_KEY);
+    const turns = new ShortTurns();
     const graph = byName
-      ? graphByNames(walkNow(root, this.#resolve), bundle.entries)
-      : decodeObjectGraph(await readGraph(bundle, options), bundle.prefix);
-    await nextTurn();
-    const session = new RestoreSession(bundle.prefix, graph, bundle.entries, this.#resolve, this.#order);
-    await this.#load(session, bundle, session.match(root), options);
+      ? graphByNames(walkNow(root, this.#resolve), bundle.entries.keys())
+      : await promiseOf(decodeObjectGraph(await readGraph(bundle, options), bundle.prefix, turns));
+    const { entries } = bundle;
+    const session = new RestoreSession({ prefix: bundle.prefix, graph, entries }, this.#resolve, this.#order);
+    await this.#load(session, bundle, session.match(root, turns), options, turns);
     this.#waiting = [session, ...this.#waiting].filter(({ complete }) => !complete).slice(0, REMEMBERED_RESTORES);
     return { session, byName };
   }
@@ -52,7 +53,8 @@ export class Restorer {
   async applyDeferred(session: RestoreSession): Promise<void> {
     if (session.complete) return;
     const bundle = await openBundle(session.prefix);
-    await this.#load(session, bundle, session.rematch(), normalizeReadOptions(undefined, 'applyDeferred'));
+    const turns = new ShortTurns();
+    await this.#load(session, bundle, session.rematch(turns), normalizeReadOptions(undefined, 'applyDeferred'), turns);
   }
 
   /**
@@ -83,19 +85,14 @@ export class Restorer {
     bundle: Bundle,
     matching: ReturnType<RestoreSession['match']>,
     options: NormalizedReadOptions,
+    turns: Turns,
   ): Promise<void> {
     const matches = await promiseOf(matching);
-    checkMatches(matches, bundle);
-    await nextTurn();
+    await promiseOf(checkMatches(matches, bundle, turns));
     await writesOf(matches.map(({ node }) => node.identity));
     await loadMatches(matches, bundle, session, options);
     for (const node of session.above(matches)) await node.afterRestore?.();
   }
-}
-
-/** Lets the event loop turn between the parts of a restore that take milliseconds each when there are many tensors. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Opens a checkpoint, or that of a SavedModel's directory. */

@@ -17,8 +17,12 @@ export interface TrackableNode {
   readonly description: string;
   /** Edges, in order: local name → any trackable. Evaluated anew at every save and restore. */
   children?(): Iterable<readonly [name: string, value: unknown]>;
+  /** No two children have one name, whatever they are, so that nobody has to look. */
+  readonly distinctNames?: true;
   /** The node's own values. Most nodes have none or one. */
   values?(): readonly TrackableValue[];
+  /** Instead of values(), where it is always this one: there may be a million such nodes. */
+  readonly value?: TrackableValue;
   /** Slot variables (TensorFlow's `slot_variables`), for an optimizer node: variable → slot name → slot. */
   slots?(): Iterable<{ readonly variable: unknown; readonly name: string; readonly slot: unknown }>;
   /**
@@ -33,6 +37,11 @@ export interface TrackableNode {
   beforeRestore?(stored: StoredNode): void | Promise<void>;
   /** Called once after every value below this node was assigned (an optimizer's `setWeights`). */
   afterRestore?(): void | Promise<void>;
+}
+
+/** A node's own values. */
+export function valuesOf(node: TrackableNode): readonly TrackableValue[] {
+  return node.value !== undefined ? [node.value] : (node.values?.() ?? []);
 }
 
 /** A node of a stored object graph, as far as an adapter needs to see it. */

@@ -1,4 +1,5 @@
 import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
+import type { DType } from '../tensor/dtypes.ts';
 import {
   type HostTensor,
   type HostTensorInit,
@@ -7,9 +8,18 @@ import {
   isHostTensorLike,
   toHostTensor,
 } from '../tensor/host-tensor.ts';
+import type { TensorSource } from '../tensor/source.ts';
 import { type Counter, type CounterDType, isCounter } from './counter.ts';
 import { PYTHON_STATE, VARIABLE_VALUE } from './keys.ts';
-import type { Adapter, HasCheckpointChildren, Serializable, TrackableNode, TrackableValue } from './trackable.ts';
+import type {
+  Adapter,
+  Destination,
+  HasCheckpointChildren,
+  Serializable,
+  Snapshot,
+  TrackableNode,
+  TrackableValue,
+} from './trackable.ts';
 import type { Resolve } from './tree.ts';
 
 /**
@@ -18,17 +28,11 @@ import type { Resolve } from './tree.ts';
  * plain objects. Adapters come before containers, so that they can claim a container whose items they replace.
  */
 export function createResolver(adapters: readonly Adapter[]): Resolve {
-  // Nodes of leaves don't change, and a state may have 100,000 of them: they are made once.
-  const leaves = new WeakMap<object, TrackableNode>();
-
   return function resolve(value, where) {
     if (typeof value !== 'object' && typeof value !== 'function') throw unsupported(value, where);
     if (value === null) throw unsupported(value, where);
-    const known = leaves.get(value);
-    if (known !== undefined) return known;
-
-    if (isHostTensor(value)) return remember(leaves, value, tensorNode(value));
-    if (isCounter(value)) return remember(leaves, value, counterNode(value));
+    if (isHostTensor(value)) return value.dtype === 'string' ? stringsNode(value) : new TensorLeaf(value);
+    if (isCounter(value)) return counterNode(value);
     if (hasChildren(value)) return objectNode(value);
     for (const adapter of adapters) {
       const node = adapter.adapt(value);
@@ -42,11 +46,6 @@ export function createResolver(adapters: readonly Adapter[]): Resolve {
     if (isPlainObject(value)) return plainNode(value as Record<string, unknown>);
     throw unsupported(value, where);
   };
-}
-
-function remember(leaves: WeakMap<object, TrackableNode>, value: object, node: TrackableNode): TrackableNode {
-  leaves.set(value, node);
-  return node;
 }
 
 function unsupported(value: unknown, where: () => string): CheckpointError {
@@ -74,26 +73,73 @@ export function isPlainObject(value: object): boolean {
   return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
 }
 
-function plainTensor(value: HostTensorInit, where: () => string): HostTensor {
+function plainTensor(value: HostTensorInit, path: string): HostTensor {
   try {
     return toHostTensor(value);
   } catch (cause) {
-    throw invalidArgument(`${where()}: ${(cause as Error).message}`, { cause });
+    throw invalidArgument(`${path}: ${(cause as Error).message}`, { cause });
   }
 }
 
-function tensorNode(tensor: HostTensor): TrackableNode {
-  // Its dtype, shape and memory never change, so neither does this.
-  const values = [tensorValue(tensor, (value) => tensor.assign(value))];
-  return { identity: tensor, description: 'HostTensor', values: () => values };
+/**
+ * A HostTensor of fixed width is node, value and snapshot in one small object: its dtype, shape and memory never change,
+ * and there may be a million of them.
+ */
+class TensorLeaf implements TrackableNode, TrackableValue, Snapshot {
+  readonly identity: HostTensor;
+
+  constructor(tensor: HostTensor) {
+    this.identity = tensor;
+  }
+
+  get description(): string {
+    return 'HostTensor';
+  }
+
+  get value(): this {
+    return this;
+  }
+
+  get attribute(): string {
+    return VARIABLE_VALUE;
+  }
+
+  get dtype(): DType {
+    return this.identity.dtype;
+  }
+
+  get shape(): readonly number[] {
+    return this.identity.shape;
+  }
+
+  capture(): this {
+    return this;
+  }
+
+  get source(): TensorSource {
+    return hostTensorSource(this.identity);
+  }
+
+  get destination(): Destination {
+    return { kind: 'memory', bytes: this.identity.memory };
+  }
+}
+
+function stringsNode(tensor: HostTensor): TrackableNode {
+  return {
+    identity: tensor,
+    description: 'HostTensor',
+    values: () => [tensorValue(tensor, (value) => tensor.assign(value))],
+  };
 }
 
 function plainTensorNode(value: HostTensorInit, where: () => string): TrackableNode {
+  const path = where();
   return {
     identity: value,
     description: 'HostTensor',
     // A plain tensor is wrapped anew each time: its owner may have put other memory into it.
-    values: () => [tensorValue(plainTensor(value, where), (restored) => assignStrings(value, restored))],
+    values: () => [tensorValue(plainTensor(value, path), (restored) => assignStrings(value, restored))],
   };
 }
 
@@ -219,6 +265,7 @@ function objectNode(value: HasCheckpointChildren): TrackableNode {
     identity: value,
     description: value.constructor?.name ?? 'object',
     children: () => namedChildren(value),
+    distinctNames: true,
     ...(isSerializable(value) ? { values: () => stateValues(value) } : {}),
   };
 }
@@ -228,12 +275,16 @@ function arrayNode(items: readonly unknown[]): TrackableNode {
     identity: items,
     description: 'Array',
     // Not entries(): a hole is reported as the undefined that it reads as.
-    *children() {
-      for (let i = 0; i < items.length; i++) yield [String(i), items[i]];
-    },
+    children: () => Array.from(items, (item, i) => [String(i), item] as const),
+    distinctNames: true,
   };
 }
 
 function plainNode(object: Record<string, unknown>): TrackableNode {
-  return { identity: object, description: 'object', children: () => Object.entries(object) };
+  return {
+    identity: object,
+    description: 'object',
+    children: () => Object.entries(object),
+    distinctNames: true,
+  };
 }

@@ -1,59 +1,76 @@
-import { attributeKey, attributeName } from './keys.ts';
-import type { ObjectGraph } from './object-graph.ts';
+import { inTurns, type Steps, type Turns } from '../steps.ts';
+import { attributeName } from './keys.ts';
+import { Holds, type ObjectGraph } from './object-graph.ts';
 import type { ObjectTree } from './tree.ts';
 
-/** The graph of a tree, as TensorFlow writes it for the same objects (but for `full_name`, which it has no use for). */
-export function graphOfTree(tree: ObjectTree): ObjectGraph {
-  const paths = tree.paths();
-  const holding = nodesWithValues(tree);
+/**
+ * The graph of a tree, as TensorFlow writes it for the same objects (but for `full_name`, which it has no use for).
+ *
+ * @param keys of the tree's values, in their order.
+ */
+export function* graphOfTree(tree: ObjectTree, keys: readonly string[], turns: Turns): Steps<ObjectGraph> {
+  const attributeNames = new Array<string>(keys.length);
+  let [last, escaped] = ['', ''];
+  yield* inTurns(turns, keys.length, (first, end) => {
+    for (let row = first; row < end; row++) {
+      const { attribute } = tree.values[row]!;
+      if (attribute !== last) [last, escaped] = [attribute, attributeName(attribute)];
+      attributeNames[row] = escaped;
+    }
+  });
   return {
-    nodes: tree.nodes.map((_, id) => {
-      const children = [];
-      for (let edge = tree.edgeStart[id]!; edge < tree.edgeStart[id + 1]!; edge++) {
-        children.push({ nodeId: tree.edgeTargets[edge]!, localName: tree.edgeNames[edge]! });
-      }
-      return {
-        children,
-        attributes: tree.values[id]!.map(({ attribute }) => ({
-          name: attributeName(attribute),
-          fullName: '',
-          checkpointKey: attributeKey(paths[id]!, attribute),
-        })),
-        slots: tree.slots.get(id) ?? [],
-        hasCheckpointValues: holding[id] === 1,
-      };
-    }),
+    nodeCount: tree.nodes.length,
+    childStart: tree.edgeStart,
+    childIds: tree.edgeTargets,
+    childNames: tree.edgeNames,
+    attributeStart: tree.valueStart,
+    attributeNames,
+    attributeFullNames: [],
+    attributeKeys: keys,
+    slotStart: tree.slotStart,
+    slotVariables: tree.slotVariables,
+    slotNames: tree.slotNames,
+    slotIds: tree.slotIds,
+    savers: new Map(),
+    holds: yield* nodesWithValues(tree, turns),
   };
 }
 
-/** 1 for each node that has values or slots itself or from which, over children, one that has can be reached. */
-function nodesWithValues(tree: ObjectTree): Uint8Array {
+/** Which nodes have values or slots themselves or lead, over children, to one that has. */
+function* nodesWithValues(tree: ObjectTree, turns: Turns): Steps<Uint8Array> {
+  const { edgeStart, edgeTargets, valueStart, slotStart } = tree;
   const count = tree.nodes.length;
-  const holding = new Uint8Array(count);
+  const holds = new Uint8Array(count);
   const pending: number[] = [];
   // Parents in the same flat form as the edges, so that going up is as cheap as going down.
   const start = new Uint32Array(count + 1);
-  for (const target of tree.edgeTargets) start[target + 1]!++;
-  for (let id = 0; id < count; id++) start[id + 1]! += start[id]!;
+  const parents = new Uint32Array(edgeTargets.length);
+  yield* inTurns(turns, edgeTargets.length, (first, end) => {
+    for (let edge = first; edge < end; edge++) start[edgeTargets[edge]! + 1]!++;
+  });
+  yield* inTurns(turns, count, (first, end) => {
+    for (let id = first; id < end; id++) start[id + 1]! += start[id]!;
+  });
   const fill = start.slice();
-  const parents = new Uint32Array(tree.edgeTargets.length);
-  for (let id = 0; id < count; id++) {
-    for (let edge = tree.edgeStart[id]!; edge < tree.edgeStart[id + 1]!; edge++) {
-      parents[fill[tree.edgeTargets[edge]!]!++] = id;
-    }
-    if (tree.values[id]!.length > 0 || tree.slots.has(id)) {
-      holding[id] = 1;
+  yield* inTurns(turns, count, (first, end) => {
+    for (let id = first; id < end; id++) {
+      for (let edge = edgeStart[id]!; edge < edgeStart[id + 1]!; edge++) {
+        parents[fill[edgeTargets[edge]!]!++] = id;
+      }
+      if (valueStart[id] === valueStart[id + 1] && slotStart[id] === slotStart[id + 1]) continue;
+      holds[id] = Holds.values;
       pending.push(id);
     }
-  }
+  });
+  let steps = 0;
   for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
     for (let at = start[id]!; at < start[id + 1]!; at++) {
       const parent = parents[at]!;
-      if (holding[parent] === 0) {
-        holding[parent] = 1;
-        pending.push(parent);
-      }
+      if (holds[parent] === Holds.values) continue;
+      holds[parent] = Holds.values;
+      pending.push(parent);
     }
+    if (++steps % 1024 === 0 && turns.due) yield turns.next();
   }
-  return holding;
+  return holds;
 }

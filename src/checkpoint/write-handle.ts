@@ -30,6 +30,8 @@ export interface WriteRequest extends WriteOptions {
   /** Called synchronously just before the program that publishes the state file is submitted, after the tree is captured. */
   finish?: (context: { existingFiles: (directory: string) => readonly string[] }) => StateRequest | undefined;
   onWarning?: (warning: WriteWarning) => void;
+  /** Submit it in this turn of the event loop, however many values there are; see {@link Checkpoint.beginWrite}. */
+  atOnce?: boolean;
 }
 
 /** Where a write failed. */

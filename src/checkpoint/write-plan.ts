@@ -1,29 +1,24 @@
 import { basename, dirname } from 'node:path';
-import { type BundlePlan, type BundlePlanner, indexPath, parseDataName } from '../bundle/index.ts';
+import { indexPath, type PlanOptions, parseDataName } from '../bundle/index.ts';
 import { invalidArgument } from '../errors.ts';
 import type { SaveProgramOptions } from '../native/contract.ts';
 import { makeDirectoriesSync, readDirectorySync } from '../native/engine.ts';
-import type { Capture } from './capture.ts';
 import { checkpointFiles, dataFiles } from './checkpoint-files.ts';
 import type { StatePublication } from './commit.ts';
 import type { NormalizedWriteOptions } from './options.ts';
 import type { WriteRequest } from './write-handle.ts';
 
-/** Where the data of a write go. */
-export interface WritePlan {
-  readonly plan: BundlePlan;
-  /** Data files of the checkpoint that is replaced; undefined where the prefix is new. */
+/** What is under a prefix that is to be written. */
+export interface Place {
+  readonly prefix: string;
+  /** Data files that lie there. */
+  readonly data: readonly string[];
+  /** Those of the checkpoint that is replaced; undefined where the prefix is new. */
   readonly replaced: readonly string[] | undefined;
 }
 
-/** Lays out the files of a write, beside whatever there is under its prefix. `created` gets the directories made. */
-export function planFiles(
-  prefix: string,
-  capture: Capture,
-  planner: BundlePlanner,
-  options: NormalizedWriteOptions,
-  created: string[],
-): WritePlan {
+/** Looks at a prefix, and makes its directory where there is none. `created` gets the directories made. */
+export function placeFiles(prefix: string, created: string[]): Place {
   const directory = dirname(prefix);
   let names: readonly string[] | null = readDirectorySync(directory);
   if (names === null) {
@@ -31,14 +26,13 @@ export function planFiles(
     names = [];
   }
   const data = dataFiles(prefix, names);
-  const plan = planner.plan(capture.entries, {
-    prefix,
-    shards: options.shards,
-    maxShardBytes: options.maxShardBytes,
-    // Also what an unknown writer left without an index: O_EXCL would refuse to write over it for ever.
-    avoidShardCounts: new Set(data.map((path) => parseDataName(path)!.count)),
-  });
-  return { plan, replaced: names.includes(basename(indexPath(prefix))) ? data : undefined };
+  return { prefix, data, replaced: names.includes(basename(indexPath(prefix))) ? data : undefined };
+}
+
+export function planOptions({ prefix, data }: Place, { shards, maxShardBytes }: NormalizedWriteOptions): PlanOptions {
+  // Also what an unknown writer left without an index: O_EXCL would refuse to write over it for ever.
+  const avoidShardCounts = new Set(data.map((path) => parseDataName(path)!.count));
+  return { prefix, shards, maxShardBytes, avoidShardCounts };
 }
 
 /** Asks for the state file of a write, and lists the files of what it deletes. `created` gets the directories made. */

@@ -2,18 +2,18 @@ import type { BundlePlan, BundlePlanner } from '../bundle/index.ts';
 import { isCheckpointError } from '../errors.ts';
 import type { SaveProgram } from '../native/contract.ts';
 import { runSave, type SaveRun, type SaveStats } from '../native/engine.ts';
-import type { Capture, Capturer } from './capture.ts';
+import { deferred, inTurns, ONE_TURN, runSteps, ShortTurns, type Steps, wait } from '../steps.ts';
+import { type Capturer, Frozen } from './capture.ts';
 import { removeFiles } from './checkpoint-files.ts';
 import { composeSave, composeState } from './commit.ts';
 import { announceWrite, enterPrefix, type Lane, leavePrefix } from './lanes.ts';
 import type { NormalizedWriteOptions } from './options.ts';
-import { deferred, runSteps, type Steps, wait } from './steps.ts';
 import type { TrackableNode } from './trackable.ts';
-import { type Resolve, walkSteps } from './tree.ts';
+import { type Resolve, VISITED_AT_ONCE, walkSteps } from './tree.ts';
 import { describeWarning } from './warnings.ts';
 import type { WriteFailure, WriteHandle, WriteRequest, WriteStats, WriteWarning } from './write-handle.ts';
 import { aborted, explain, failureOf, messageOf, NO_STATS, NOTHING_PUBLISHED } from './write-outcome.ts';
-import { planFiles, planState, programOptions } from './write-plan.ts';
+import { placeFiles, planOptions, planState, programOptions } from './write-plan.ts';
 
 /** What a write needs of its Checkpoint. */
 export interface WriteHost {
@@ -30,8 +30,11 @@ export interface WriteHost {
   counterStored(): void;
 }
 
+/** Up to so many values are planned and submitted in one turn: the write commits even if JavaScript never yields again. */
+const PLANNED_AT_ONCE = 2 ** 11;
+
 /** What a write does besides writing. */
-export interface WriteExtras extends Pick<WriteRequest, 'createdDirectories' | 'finish' | 'onWarning'> {
+export interface WriteExtras extends Pick<WriteRequest, 'createdDirectories' | 'finish' | 'onWarning' | 'atOnce'> {
   /**
    * Called when it is this write's turn, before anything is captured: makes the counter part of the tree, if it is to
    * be, and says whether it is.
@@ -63,7 +66,7 @@ export class Write implements WriteHandle {
   #failed = false;
   #wasCaptured = false;
   #run: SaveRun | undefined;
-  #capture: Capture | undefined;
+  #frozen: Frozen | undefined;
   readonly #onAbort = () => this.abort();
 
   /** @param path absolute prefix; of a save that numbers itself, without the number. */
@@ -146,7 +149,7 @@ export class Write implements WriteHandle {
       rollback?.(error, this.#wasCaptured);
       throw error;
     } finally {
-      this.#capture?.release();
+      this.#frozen?.release();
       this.#host.lane.leave();
     }
   }
@@ -154,15 +157,27 @@ export class Write implements WriteHandle {
   *#write(storeSaveCounter: boolean): Steps<WriteStats> {
     const { createdDirectories } = this.#extras;
     this.#stopIfFailed();
-    const tree = yield* walkSteps(this.#host.root(storeSaveCounter), this.#host.resolve, { prepare: true });
+    const turns = this.#extras.atOnce ? ONE_TURN : new ShortTurns();
+    const walk = { prepare: true, turns };
+    const tree = yield* walkSteps(this.#host.root(storeSaveCounter), this.#host.resolve, walk);
     this.#stopIfFailed();
-    const capture = yield* this.#host.capturer.capture(tree);
-    this.#capture = capture;
+    announceWrite(tree.idOf, this.finished);
+    const frozen = new Frozen();
+    this.#frozen = frozen;
+    const freezing = tree.nodes.length <= VISITED_AT_ONCE ? ONE_TURN : turns;
+    const { length } = tree.values;
+    yield* inTurns(freezing, length, (first, end) => frozen.freeze(tree, first, end));
+    yield* inTurns(freezing, length, (first, end) => frozen.locate(tree, first, end));
+    const planning = length <= PLANNED_AT_ONCE ? ONE_TURN : turns;
+    const { columns, tensors } = yield* this.#host.capturer.capture(tree, frozen, planning);
     this.#stopIfFailed();
 
-    // From here to the submission nothing waits.
     const created = [...(createdDirectories ?? [])];
-    const { plan, replaced } = planFiles(this.path, capture, this.#host.planner, this.#options, created);
+    const place = placeFiles(this.path, created);
+    const { replaced } = place;
+    const plan = yield* this.#host.planner.planColumns(columns, planOptions(place, this.#options), planning);
+    this.#stopIfFailed();
+    // From here to the submission nothing waits.
     const withCallbacks = this.#options.writeCallbacks.length > 0;
     const state = withCallbacks ? undefined : planState(this.path, this.#extras.finish, created);
     const options = programOptions(this.#options);
@@ -170,14 +185,13 @@ export class Write implements WriteHandle {
       composeSave({ prefix: this.path, plan, replaced, createdDirectories: created, state, options }),
       plan,
     );
-    announceWrite(tree.idOf, this.finished);
     this.#releaseWhenCaptured(run);
     run.indexed.then(this.#indexed.resolve, () => {});
     if (!withCallbacks) run.committed.then(this.#committed.resolve, () => {});
     const stats = yield* wait(this.#follow(run, replaced !== undefined));
     if (withCallbacks) yield* wait(this.#followUp(replaced !== undefined));
     if (storeSaveCounter) this.#host.counterStored();
-    return { ...stats, tensors: capture.tensors, bytes: plan.byteLength };
+    return { ...stats, tensors, bytes: plan.byteLength };
   }
 
   #stopIfFailed(): void {
@@ -206,7 +220,7 @@ export class Write implements WriteHandle {
   #releaseWhenCaptured(run: SaveRun): void {
     run.captured.then(
       () => {
-        this.#capture?.release();
+        this.#frozen?.release();
         this.#wasCaptured = true;
         this.#captured.resolve();
       },

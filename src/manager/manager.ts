@@ -193,6 +193,7 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     const number = checkpointNumber ?? this.checkpoint.saveCounter.value + ahead + 1;
     const save = new PendingSave(normalized, interval === null ? null : step, `${this.#book.prefix}-${number}`);
     save.isAwaited = isAwaited && !normalized.enableAsync;
+    save.atOnce = !isAwaited;
     this.#saves.push(save);
     const turn = this.#lane.enter();
     if (turn === undefined) this.#start(save);
@@ -216,6 +217,7 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
       const write = this.checkpoint.beginWrite(save.path, {
         ...save.options.write,
         storeSaveCounter: true,
+        atOnce: save.atOnce,
         createdDirectories: this.#book.unsynced,
         finish: () => {
           // From here on nothing asks this thread any more.

@@ -1,6 +1,6 @@
-import { deferred } from '../checkpoint/steps.ts';
 import type { WriteHandle } from '../checkpoint/write-handle.ts';
 import { CheckpointError } from '../errors.ts';
+import { deferred } from '../steps.ts';
 import type { SaveOutcome } from './book.ts';
 import type { NormalizedSaveOptions } from './options.ts';
 
@@ -30,6 +30,8 @@ export class PendingSave {
   counted: { readonly before: number; readonly after: number } | undefined;
   isCaptured = false;
   isCommitted = false;
+  /** It was begun, so that it is to be on its way when the call returns, however many tensors there are. */
+  atOnce = false;
   /** Whoever asked for this save will see it fail, so that no later call has to tell. */
   isAwaited = false;
   #write: WriteHandle | undefined;

@@ -1,10 +1,12 @@
 import type { CheckpointReader } from '../bundle/index.ts';
+import { decodeObjectGraph } from '../checkpoint/decode-object-graph.ts';
 import { OBJECT_GRAPH_KEY, PYTHON_STATE, SAVE_COUNTER, VARIABLE_VALUE } from '../checkpoint/index.ts';
-import { decodeObjectGraph, type ObjectGraph } from '../checkpoint/object-graph.ts';
+import { attributeRow, childrenOf, type ObjectGraph } from '../checkpoint/object-graph.ts';
 import { optionsObject } from '../checkpoint/options.ts';
 import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
 import { loadCheckpoint } from '../manager/index.ts';
 import { resolvePrefix } from '../manager/latest.ts';
+import { promiseOf, ShortTurns } from '../steps.ts';
 import type { ModelFacts, OptimizerFacts } from './facts.ts';
 import { MODEL_FACTS } from './model.ts';
 import { OPTIMIZER_FACTS } from './optimizer-parts.ts';
@@ -73,7 +75,7 @@ export async function describeCheckpoint(prefixOrDirectory: string): Promise<Che
       prefix,
       tensors: values.length,
       bytes: values.reduce((sum, [, { byteLength }]) => sum + byteLength, 0),
-      objects: (graph?.nodes[0]?.children ?? [])
+      objects: (graph === undefined ? [] : [...childrenOf(graph, 0)])
         .map(({ localName }) => localName)
         .filter((name) => name !== SAVE_COUNTER),
       saveCounter: counter ?? null,
@@ -154,13 +156,12 @@ function modelsIn(graph: ObjectGraph): FoundModel[] {
   const queue: { node: number; path: readonly string[] }[] = [{ node: 0, path: [] }];
   for (const { node, path } of queue) {
     const facts = childOf(graph, node, MODEL_FACTS);
-    const key =
-      facts === undefined ? undefined : graph.nodes[facts]!.attributes.find(({ name }) => name === PYTHON_STATE);
+    const key = facts === undefined ? undefined : keyOf(graph, facts, PYTHON_STATE);
     if (key !== undefined) {
-      found.push({ node, path, key: key.checkpointKey });
+      found.push({ node, path, key });
       continue;
     }
-    for (const { nodeId, localName } of graph.nodes[node]!.children) {
+    for (const { nodeId, localName } of childrenOf(graph, node)) {
       if (seen.has(nodeId)) continue;
       seen.add(nodeId);
       queue.push({ node: nodeId, path: [...path, localName] });
@@ -228,11 +229,12 @@ async function numberAt(
 }
 
 function childOf(graph: ObjectGraph, node: number, name: string): number | undefined {
-  return graph.nodes[node]!.children.find(({ localName }) => localName === name)?.nodeId;
+  for (const { nodeId, localName } of childrenOf(graph, node)) if (localName === name) return nodeId;
+  return undefined;
 }
 
 function keyOf(graph: ObjectGraph, node: number, attribute: string): string | undefined {
-  return graph.nodes[node]!.attributes.find(({ name }) => name === attribute)?.checkpointKey;
+  return graph.attributeKeys[attributeRow(graph, node, attribute)];
 }
 
 async function reading<T>(
@@ -243,7 +245,8 @@ async function reading<T>(
   try {
     if (!reader.hasTensor(OBJECT_GRAPH_KEY)) return await use(reader, undefined);
     const { data } = await reader.getTensor(OBJECT_GRAPH_KEY);
-    return await use(reader, decodeObjectGraph((data as Uint8Array[])[0]!, prefix));
+    const graph = await promiseOf(decodeObjectGraph((data as Uint8Array[])[0]!, prefix, new ShortTurns()));
+    return await use(reader, graph);
   } finally {
     await reader.close();
   }

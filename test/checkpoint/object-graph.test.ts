@@ -1,13 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Counter } from '../../src/checkpoint/counter.ts';
-import { decodeObjectGraph, encodeObjectGraph, type ObjectGraph } from '../../src/checkpoint/object-graph.ts';
 import { RootObjects } from '../../src/checkpoint/root.ts';
 import type { Adapter, TrackableNode } from '../../src/checkpoint/trackable.ts';
 import { createResolver } from '../../src/checkpoint/trackables.ts';
 import { walkNow } from '../../src/checkpoint/tree.ts';
-import { graphOfTree } from '../../src/checkpoint/tree-graph.ts';
 import { HostTensor } from '../../src/tensor/host-tensor.ts';
+import { decodeGraph, encodeGraph, type GraphNode, graphOf, graphOfObjects, nodesOf } from '../support/graphs.ts';
 
 const fixture = (name: string) =>
   new Uint8Array(readFileSync(new URL(`../fixtures/object-graph/${name}/graph.pb`, import.meta.url)));
@@ -15,41 +14,36 @@ const fixture = (name: string) =>
 const floats = (...data: number[]) =>
   new HostTensor({ dtype: 'float32', shape: [data.length], data: new Float32Array(data) });
 
-function graphOf(objects: Record<string, unknown>, options: { counter?: boolean; adapters?: Adapter[] } = {}) {
+function nodesOfTree(objects: Record<string, unknown>, options: { counter?: boolean; adapters?: Adapter[] } = {}) {
   const root = new RootObjects({}, objects, new Counter());
   const tree = walkNow(
     root.node(() => options.counter ?? false),
     createResolver(options.adapters ?? []),
   );
-  return graphOfTree(tree);
+  return nodesOf(graphOfObjects(tree));
 }
 
-/** TensorFlow also stores the variables' global names, which nothing here has. */
-function withoutFullNames(graph: ObjectGraph): ObjectGraph {
-  return {
-    nodes: graph.nodes.map((node) => ({
-      ...node,
-      attributes: node.attributes.map((attribute) => ({ ...attribute, fullName: '' })),
-    })),
-  };
+/** A graph that TensorFlow wrote, without the variables' global names, which nothing here has. */
+function nodesOfFixture(name: string): GraphNode[] {
+  return nodesOf(decodeGraph(fixture(name))).map((node) => ({
+    ...node,
+    attributes: node.attributes.map((attribute) => ({ ...attribute, fullName: '' })),
+  }));
 }
-
-/** What toEqual compares: absent and undefined fields are the same. */
-const plain = (graph: ObjectGraph) => JSON.parse(JSON.stringify(graph));
 
 describe('the codec', () => {
   it.each(['nested', 'cycle', 'slots', 'keras'])('reads and writes TensorFlow’s bytes of %s unchanged', (name) => {
     const bytes = fixture(name);
-    expect(Buffer.from(encodeObjectGraph(decodeObjectGraph(bytes))).equals(bytes)).toBe(true);
+    expect(Buffer.from(encodeGraph(decodeGraph(bytes))).equals(bytes)).toBe(true);
   });
 
   it('finds every truncation that cuts a node', () => {
     const bytes = fixture('nested');
-    const whole = decodeObjectGraph(bytes).nodes.length;
+    const whole = decodeGraph(bytes).nodeCount;
     for (let length = 0; length < bytes.length; length++) {
       let nodes = -1;
       try {
-        nodes = decodeObjectGraph(bytes.subarray(0, length)).nodes.length;
+        nodes = decodeGraph(bytes.subarray(0, length)).nodeCount;
       } catch (error) {
         expect(error).toMatchObject({ code: 'DATA_LOSS' });
       }
@@ -60,19 +54,17 @@ describe('the codec', () => {
   it('refuses an edge to a node that does not exist', () => {
     const leaf = { children: [], attributes: [], slots: [] };
     const child = { ...leaf, children: [{ nodeId: 2, localName: 'x' }] };
-    expect(() => decodeObjectGraph(encodeObjectGraph({ nodes: [child, leaf] }))).toThrow(/node 2, and there are 2/);
+    expect(() => decodeGraph(encodeGraph(graphOf([child, leaf])))).toThrow(/node 2, and there are 2/);
     const slot = { ...leaf, slots: [{ variable: 1, name: 'm', slot: 7 }] };
-    expect(() => decodeObjectGraph(encodeObjectGraph({ nodes: [slot, leaf] }))).toThrow(/node 7/);
-    expect(() => decodeObjectGraph(new Uint8Array())).toThrow(/no root/);
+    expect(() => decodeGraph(encodeGraph(graphOf([slot, leaf])))).toThrow(/node 7/);
+    expect(() => decodeGraph(new Uint8Array())).toThrow(/no root/);
   });
 
   it('refuses a name that is not UTF-8', () => {
-    const bytes = encodeObjectGraph({
-      nodes: [{ children: [{ nodeId: 0, localName: 'abcd' }], attributes: [], slots: [] }],
-    });
+    const bytes = encodeGraph(graphOf([{ children: [{ nodeId: 0, localName: 'abcd' }], attributes: [], slots: [] }]));
     // A character of four bytes without its last: replacement would keep the length.
     bytes.set([0x41, 0xf0, 0x9f, 0x98], bytes.length - 4);
-    expect(() => decodeObjectGraph(bytes)).toThrow(/UTF-8/);
+    expect(() => decodeGraph(bytes)).toThrow(/UTF-8/);
   });
 });
 
@@ -80,7 +72,7 @@ describe('the graph of a tree is TensorFlow’s for the same objects', () => {
   it('nested containers, a shared variable, host state, names to escape, the save counter', () => {
     const shared = floats(1, 2, 3);
     const state = { serialize: () => 'x', deserialize: () => {} };
-    const graph = graphOf(
+    const graph = nodesOfTree(
       {
         weights: { kernel: floats(1), bias: shared },
         step: new Counter(7),
@@ -91,13 +83,13 @@ describe('the graph of a tree is TensorFlow’s for the same objects', () => {
       },
       { counter: true },
     );
-    expect(plain(graph)).toEqual(plain(withoutFullNames(decodeObjectGraph(fixture('nested')))));
+    expect(graph).toEqual(nodesOfFixture('nested'));
   });
 
   it('objects that refer to each other', () => {
     const a = { checkpointChildren: (): Record<string, unknown> => ({ b }) };
     const b = { checkpointChildren: (): Record<string, unknown> => ({ a, value: floats(2.5) }) };
-    expect(plain(graphOf({ a, b }))).toEqual(plain(withoutFullNames(decodeObjectGraph(fixture('cycle')))));
+    expect(nodesOfTree({ a, b })).toEqual(nodesOfFixture('cycle'));
   });
 
   it('slot variables, optimizer by optimizer, slot name by slot name, in the order of their variables', () => {
@@ -121,8 +113,8 @@ describe('the graph of a tree is TensorFlow’s for the same objects', () => {
       },
     };
     const adapter: Adapter = { name: 'test', adapt: (value) => (value === optimizer ? node : undefined) };
-    const graph = graphOf({ vars: { v, u }, optimizer }, { adapters: [adapter] });
-    expect(plain(graph)).toEqual(plain(withoutFullNames(decodeObjectGraph(fixture('slots')))));
+    const graph = nodesOfTree({ vars: { v, u }, optimizer }, { adapters: [adapter] });
+    expect(graph).toEqual(nodesOfFixture('slots'));
   });
 });
 
@@ -138,15 +130,15 @@ describe('an object tree', () => {
       [{ x: { dtype: 'float32', shape: [2], data: new Float32Array(3) } }, /checkpoint\["x"\].*8 bytes, given 12/],
     ];
     for (const [objects, message] of cases) {
-      expect(() => graphOf(objects as Record<string, unknown>), String(message)).toThrow(message);
+      expect(() => nodesOfTree(objects as Record<string, unknown>), String(message)).toThrow(message);
     }
   });
 
   it('refuses names that can not be stored', () => {
-    expect(() => graphOf({ '': floats(1) })).toThrow(/non-empty string/);
-    expect(() => graphOf({ 'a\0b': floats(1) })).toThrow(/without NUL/);
-    expect(() => graphOf({ '\ud800': floats(1) })).toThrow(/well-formed/);
-    expect(() => graphOf({ save_counter: new Counter() })).toThrow(/save counter of its own/);
+    expect(() => nodesOfTree({ '': floats(1) })).toThrow(/non-empty string/);
+    expect(() => nodesOfTree({ 'a\0b': floats(1) })).toThrow(/without NUL/);
+    expect(() => nodesOfTree({ '\ud800': floats(1) })).toThrow(/well-formed/);
+    expect(() => nodesOfTree({ save_counter: new Counter() })).toThrow(/save counter of its own/);
     const twice: Adapter = {
       name: 'twice',
       adapt: (value) =>
@@ -161,11 +153,11 @@ describe('an object tree', () => {
             }
           : undefined,
     };
-    expect(() => graphOf({ x: new Date() }, { adapters: [twice] })).toThrow(/two of its children 'a'/);
+    expect(() => nodesOfTree({ x: new Date() }, { adapters: [twice] })).toThrow(/two of its children 'a'/);
   });
 
   it('sorts the root’s names by code point, as Python does, and keeps the order of nested ones', () => {
-    const names = graphOf({ '\u{10000}': floats(1), '\uffff': { z: floats(1), a: floats(2) }, b: floats(3) }).nodes;
+    const names = nodesOfTree({ '\u{10000}': floats(1), '\uffff': { z: floats(1), a: floats(2) }, b: floats(3) });
     expect(names[0]!.children.map(({ localName }) => localName)).toEqual(['b', '\uffff', '\u{10000}']);
     expect(names[2]!.children.map(({ localName }) => localName)).toEqual(['z', 'a']);
   });
@@ -178,14 +170,14 @@ describe('an object tree', () => {
       slots: () => [{ variable: u, name: 'm', slot: u }],
     });
     const adapter: Adapter = { name: 't', adapt: (value) => (value instanceof Date ? node(value) : undefined) };
-    expect(() => graphOf({ u, o: new Date() }, { adapters: [adapter] })).toThrow(/also reached by another path/);
+    expect(() => nodesOfTree({ u, o: new Date() }, { adapters: [adapter] })).toThrow(/also reached by another path/);
   });
 
   it('walks a hundred thousand tensors in about linear time', () => {
     const tensor = (i: number) => ({ dtype: 'float32', shape: [1], data: new Float32Array([i]) });
     const objects = { weights: Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`w${i}`, tensor(i)])) };
-    const graph = graphOf(objects);
-    expect(graph.nodes).toHaveLength(100_002);
-    expect(decodeObjectGraph(encodeObjectGraph(graph)).nodes).toHaveLength(100_002);
+    const graph = nodesOfTree(objects);
+    expect(graph).toHaveLength(100_002);
+    expect(decodeGraph(encodeGraph(graphOf(graph))).nodeCount).toBe(100_002);
   });
 });

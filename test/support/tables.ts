@@ -21,7 +21,11 @@ export type TableEntry = readonly [key: Uint8Array, value: Uint8Array];
 
 export function writeTable(entries: Iterable<TableEntry>): Uint8Array {
   const writer = new TableWriter();
-  for (const [key, value] of entries) writer.add(key, value);
+  for (const [key, bytes] of entries) {
+    const value = new WireWriter();
+    value.append(bytes);
+    writer.add(key, value);
+  }
   return seal(writer.finish());
 }
 

@@ -1,8 +1,8 @@
-import { promiseOf } from '../../src/checkpoint/steps.ts';
 import type { Adapter, Snapshot, TrackableNode } from '../../src/checkpoint/trackable.ts';
 import { createResolver } from '../../src/checkpoint/trackables.ts';
 import { walkSteps } from '../../src/checkpoint/tree.ts';
 import { loadCheckpoint } from '../../src/manager/latest.ts';
+import { ONE_TURN, promiseOf } from '../../src/steps.ts';
 import type { DType } from '../../src/tensor/dtypes.ts';
 import type { HostTensor } from '../../src/tensor/host-tensor.ts';
 import type { TensorSource } from '../../src/tensor/source.ts';
@@ -23,8 +23,8 @@ export class HeldSnapshot {
 
   static async of(objects: Record<string, unknown>, adapter: Adapter): Promise<HeldSnapshot> {
     const root: TrackableNode = { identity: {}, description: 'root', children: () => Object.entries(objects) };
-    const tree = await promiseOf(walkSteps(root, createResolver([adapter]), { prepare: true }));
-    const captured = tree.values.flat().map((value) => ({
+    const tree = await promiseOf(walkSteps(root, createResolver([adapter]), { prepare: true, turns: ONE_TURN }));
+    const captured = tree.values.map((value) => ({
       dtype: value.dtype,
       shape: [...value.shape],
       snapshot: value.capture(),

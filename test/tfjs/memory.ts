@@ -1,13 +1,13 @@
 import type { BundleEntryInfo } from '../../src/bundle/index.ts';
 import type { ObjectGraph } from '../../src/checkpoint/object-graph.ts';
 import { RestoreOrder, RestoreSession } from '../../src/checkpoint/restore-session.ts';
-import { promiseOf } from '../../src/checkpoint/steps.ts';
 import type { Adapter, Snapshot, TrackableNode } from '../../src/checkpoint/trackable.ts';
 import { createResolver } from '../../src/checkpoint/trackables.ts';
 import { walkSteps } from '../../src/checkpoint/tree.ts';
-import { graphOfTree } from '../../src/checkpoint/tree-graph.ts';
+import { ONE_TURN, promiseOf } from '../../src/steps.ts';
 import type { DType } from '../../src/tensor/dtypes.ts';
 import { HostTensor } from '../../src/tensor/host-tensor.ts';
+import { graphOfObjects } from '../support/graphs.ts';
 
 /** A checkpoint in memory: the walk, the object graph and the matching are the real ones, bundle and disk are not. */
 export interface MemoryCheckpoint {
@@ -21,15 +21,15 @@ function root(objects: Record<string, unknown>, identity: object): TrackableNode
 
 /** Captures at once; `bytes` are copied when the promise resolves, as a writer would read them. */
 export async function save(objects: Record<string, unknown>, adapter: Adapter): Promise<MemoryCheckpoint> {
-  const tree = await promiseOf(walkSteps(root(objects, {}), createResolver([adapter]), { prepare: true }));
-  const graph = graphOfTree(tree);
+  const tree = await promiseOf(
+    walkSteps(root(objects, {}), createResolver([adapter]), { prepare: true, turns: ONE_TURN }),
+  );
+  const graph = graphOfObjects(tree);
   const captured: { key: string; dtype: DType; shape: readonly number[]; snapshot: Snapshot }[] = [];
-  tree.values.forEach((values, id) => {
-    for (const [i, value] of values.entries()) {
-      const key = graph.nodes[id]!.attributes[i]!.checkpointKey;
-      captured.push({ key, dtype: value.dtype, shape: [...value.shape], snapshot: value.capture() });
-    }
-  });
+  for (const [row, value] of tree.values.entries()) {
+    const key = graph.attributeKeys[row]!;
+    captured.push({ key, dtype: value.dtype, shape: [...value.shape], snapshot: value.capture() });
+  }
   const values = new Map();
   for (const { key, dtype, shape, snapshot } of captured) {
     const source = await snapshot.source;
@@ -55,14 +55,9 @@ export async function restore(
   for (const [key, { dtype, shape }] of checkpoint.values) {
     entries.set(key, { dtype, shape, byteLength: 0, shard: 0, offset: 0, crc32c: 0, slices: null });
   }
-  const session = new RestoreSession(
-    'memory',
-    checkpoint.graph,
-    entries,
-    createResolver([adapter]),
-    new RestoreOrder(),
-  );
-  const matches = await promiseOf(session.match(root(objects, {})));
+  const stored = { prefix: 'memory', graph: checkpoint.graph, entries };
+  const session = new RestoreSession(stored, createResolver([adapter]), new RestoreOrder());
+  const matches = await promiseOf(session.match(root(objects, {}), ONE_TURN));
   for (const match of matches) {
     const { dtype, shape, bytes } = checkpoint.values.get(match.key)!;
     const data = Array.isArray(bytes) ? bytes : bytes.slice();

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { tfjs } from '../../src/tfjs/index.ts';
+import { nodesOf } from '../support/graphs.ts';
 import { save } from './memory.ts';
 import { network, train } from './network.ts';
 
@@ -44,8 +45,8 @@ describe('names', () => {
     const model = network();
     await train(model, 1);
     const { graph } = await save({ model }, adapter);
-    const edges = (id: number) =>
-      new Map(graph.nodes[id]!.children.map(({ localName, nodeId }) => [localName, nodeId]));
+    const nodes = nodesOf(graph);
+    const edges = (id: number) => new Map(nodes[id]!.children.map(({ localName, nodeId }) => [localName, nodeId]));
     const optimizer = edges(edges(edges(0).get('model')!).get('optimizer')!);
     const variables = edges(optimizer.get('_variables')!);
     expect(variables.get('0')).toBe(optimizer.get('_iterations'));

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { isCheckpointError } from '../../src/errors.ts';
 import { tfjs } from '../../src/tfjs/index.ts';
+import { graphOf, nodesOf } from '../support/graphs.ts';
 import { restore, save } from './memory.ts';
 import { caught, network, train } from './network.ts';
 
@@ -58,12 +59,12 @@ describe('optimizers', () => {
     const model = network();
     await train(model, 2);
     const { graph, values } = await save({ model }, adapter);
-    const nodes = graph.nodes.map((node) => ({
+    const nodes = nodesOf(graph).map((node) => ({
       ...node,
       children: node.children.filter(({ localName }) => !localName.startsWith('_beta')),
     }));
     const fresh = network();
-    await restore({ model: fresh }, adapter, { graph: { nodes }, values });
+    await restore({ model: fresh }, adapter, { graph: graphOf(nodes), values });
     const { accBeta1 } = fresh.optimizer as unknown as { accBeta1: tf.Variable };
     expect(accBeta1.dataSync()[0]).toBeCloseTo(0.9 ** 3, 6);
   });

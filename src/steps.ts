@@ -5,6 +5,52 @@
  */
 export type Steps<T> = Generator<Promise<unknown>, T, unknown>;
 
+/**
+ * How long computations share the event loop: one asks `due` between pieces of its work and then waits for `next()`,
+ * so that timers and I/O of the program around it are never held up for long, however many tensors there are.
+ */
+export interface Turns {
+  readonly due: boolean;
+  next(): Promise<void>;
+}
+
+/** All in one turn, however long it takes: what has to be on its way when the caller goes on. */
+export const ONE_TURN: Turns = { due: false, next: () => Promise.resolve() };
+
+/** What a piece of work takes of the event loop before others get their turn, milliseconds. */
+const TURN_MILLISECONDS = 3;
+
+/** Gives way to the event loop every few milliseconds. For one computation, from its start. */
+export class ShortTurns implements Turns {
+  #until = performance.now() + TURN_MILLISECONDS;
+
+  get due(): boolean {
+    return performance.now() >= this.#until;
+  }
+
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        this.#until = performance.now() + TURN_MILLISECONDS;
+        resolve();
+      });
+    });
+  }
+}
+
+/** Does `work` for [0, count) piece by piece, in as many turns as that takes. A piece should take well below a millisecond. */
+export function* inTurns(
+  turns: Turns,
+  count: number,
+  work: (from: number, to: number) => void,
+  piece = 1024,
+): Steps<void> {
+  for (let from = 0; from < count; from += piece) {
+    if (turns.due) yield turns.next();
+    work(from, Math.min(count, from + piece));
+  }
+}
+
 /** Waits for `value` if it is a promise: `const x = yield* wait(maybePromise)`. */
 export function* wait<T>(value: T | PromiseLike<T>): Steps<T> {
   if (!isThenable(value)) return value;
@@ -36,6 +82,13 @@ export function runSteps<T>(steps: Steps<T>, done: (value: T) => void, failed: (
 /** {@link runSteps} as a promise. */
 export function promiseOf<T>(steps: Steps<T>): Promise<T> {
   return new Promise((resolve, reject) => runSteps(steps, resolve, reject));
+}
+
+/** The result of steps that wait for nothing: those of {@link ONE_TURN}. */
+export function resultOf<T>(steps: Steps<T>): T {
+  const step = steps.next();
+  if (!step.done) throw new Error('unreachable: these steps never wait');
+  return step.value;
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

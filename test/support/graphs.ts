@@ -1,0 +1,82 @@
+import { decodeObjectGraph } from '../../src/checkpoint/decode-object-graph.ts';
+import { encodeObjectGraph, Holds, type ObjectGraph, type RegisteredSaver } from '../../src/checkpoint/object-graph.ts';
+import { structureOf } from '../../src/checkpoint/structure.ts';
+import type { ObjectTree } from '../../src/checkpoint/tree.ts';
+import { graphOfTree } from '../../src/checkpoint/tree-graph.ts';
+import { ONE_TURN, resultOf } from '../../src/steps.ts';
+
+/** A node of an object graph as one object, which is easier to compare than columns. */
+export interface GraphNode {
+  children: { nodeId: number; localName: string }[];
+  attributes: { name: string; fullName: string; checkpointKey: string }[];
+  slots: { variable: number; name: string; slot: number }[];
+  registeredSaver?: RegisteredSaver | undefined;
+  hasCheckpointValues?: boolean | undefined;
+}
+
+const rows = <T>(start: ArrayLike<number>, id: number, row: (row: number) => T): T[] =>
+  Array.from({ length: start[id + 1]! - start[id]! }, (_, i) => row(start[id]! + i));
+
+export function nodesOf(graph: ObjectGraph): GraphNode[] {
+  return Array.from({ length: graph.nodeCount }, (_, id) => ({
+    children: rows(graph.childStart, id, (row) => ({
+      nodeId: graph.childIds[row]!,
+      localName: graph.childNames[row]!,
+    })),
+    attributes: rows(graph.attributeStart, id, (row) => ({
+      name: graph.attributeNames[row]!,
+      fullName: graph.attributeFullNames[row] ?? '',
+      checkpointKey: graph.attributeKeys[row]!,
+    })),
+    slots: rows(graph.slotStart, id, (row) => ({
+      variable: graph.slotVariables[row]!,
+      name: graph.slotNames[row]!,
+      slot: graph.slotIds[row]!,
+    })),
+    registeredSaver: graph.savers.get(id),
+    hasCheckpointValues: graph.holds[id] === Holds.unknown ? undefined : graph.holds[id] === Holds.values,
+  }));
+}
+
+export function graphOf(nodes: readonly GraphNode[]): ObjectGraph {
+  const starts = (lists: (node: GraphNode) => readonly unknown[]) => {
+    const start = [0];
+    for (const node of nodes) start.push(start.at(-1)! + lists(node).length);
+    return start;
+  };
+  const children = nodes.flatMap((node) => node.children);
+  const attributes = nodes.flatMap((node) => node.attributes);
+  const slots = nodes.flatMap((node) => node.slots);
+  const holds = ({ hasCheckpointValues }: GraphNode) =>
+    hasCheckpointValues === undefined ? Holds.unknown : hasCheckpointValues ? Holds.values : Holds.nothing;
+  return {
+    nodeCount: nodes.length,
+    childStart: starts((node) => node.children),
+    childIds: children.map(({ nodeId }) => nodeId),
+    childNames: children.map(({ localName }) => localName),
+    attributeStart: starts((node) => node.attributes),
+    attributeNames: attributes.map(({ name }) => name),
+    attributeFullNames: attributes.map(({ fullName }) => fullName),
+    attributeKeys: attributes.map(({ checkpointKey }) => checkpointKey),
+    slotStart: starts((node) => node.slots),
+    slotVariables: slots.map(({ variable }) => variable),
+    slotNames: slots.map(({ name }) => name),
+    slotIds: slots.map(({ slot }) => slot),
+    savers: new Map(nodes.flatMap(({ registeredSaver }, id) => (registeredSaver ? [[id, registeredSaver]] : []))),
+    holds: Uint8Array.from(nodes, holds),
+  };
+}
+
+/** The graph that a save of this tree stores. */
+export function graphOfObjects(tree: ObjectTree): ObjectGraph {
+  const { keys } = resultOf(structureOf(tree, undefined, ONE_TURN));
+  return resultOf(graphOfTree(tree, keys.slice(0, -1), ONE_TURN));
+}
+
+export function encodeGraph(graph: ObjectGraph): Uint8Array {
+  return resultOf(encodeObjectGraph(graph, ONE_TURN));
+}
+
+export function decodeGraph(bytes: Uint8Array): ObjectGraph {
+  return resultOf(decodeObjectGraph(bytes, undefined, ONE_TURN));
+}
