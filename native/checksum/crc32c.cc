@@ -12,6 +12,8 @@ std::span<const Crc32cImplementation> Crc32cImplementations() {
 #if defined(__x86_64__)
       kAvx512,
       kSse42,
+#elif defined(__aarch64__)
+      kArmv8,
 #endif
       kPortable,
   };

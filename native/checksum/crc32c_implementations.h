@@ -14,6 +14,8 @@ namespace tensor_checkpoint::crc32c_internal {
 #if defined(__x86_64__)
 extern const Crc32cImplementation kAvx512;
 extern const Crc32cImplementation kSse42;
+#elif defined(__aarch64__)
+extern const Crc32cImplementation kArmv8;
 #endif
 extern const Crc32cImplementation kPortable;
 
