@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "base/aligned_buffer.h"
-#include "bench/memory_bandwidth.h"
+#include "base/memory_bandwidth_for_test.h"
 #include "checksum/crc32c.h"
 
 namespace tensor_checkpoint {

@@ -1,5 +1,5 @@
-#ifndef TENSOR_CHECKPOINT_BENCH_MEMORY_BANDWIDTH_H_
-#define TENSOR_CHECKPOINT_BENCH_MEMORY_BANDWIDTH_H_
+#ifndef TENSOR_CHECKPOINT_BASE_MEMORY_BANDWIDTH_FOR_TEST_H_
+#define TENSOR_CHECKPOINT_BASE_MEMORY_BANDWIDTH_FOR_TEST_H_
 
 #include <chrono>
 #include <cstddef>
@@ -49,4 +49,4 @@ inline double ReadBandwidth(const uint8_t* data, size_t n, size_t threads) {
 
 }  // namespace tensor_checkpoint
 
-#endif  // TENSOR_CHECKPOINT_BENCH_MEMORY_BANDWIDTH_H_
+#endif  // TENSOR_CHECKPOINT_BASE_MEMORY_BANDWIDTH_FOR_TEST_H_
