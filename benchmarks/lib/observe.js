@@ -1,40 +1,52 @@
+// @ts-check
 // What a save or a restore costs the process that does it, beside time.
 import { readFileSync, writeFileSync } from 'node:fs';
 
+const TICK_MS = 1;
+
 /**
- * Runs `work` and reports seconds, CPU seconds, the longest gap of the event loop, the part of it in which
- * `work` itself ran before it first waited, and the growth of peak memory.
+ * Runs `work` and reports seconds, CPU seconds, every stall of the event loop, the part of it in which `work` itself ran
+ * before it first waited, and the growth of peak memory.
+ * @template T
+ * @param {() => Promise<T>} work
  */
 export async function observe(work) {
   globalThis.gc?.(); // The garbage of what was before is not this work's.
   const before = resetPeak();
   const cpuBefore = process.cpuUsage();
-  let gap = 0;
+  /** @type {number[]} */
+  let stalls = [];
   let last = performance.now();
   // A timer due every millisecond: what it is late by is what a training step would have waited.
   const timer = setInterval(() => {
     const now = performance.now();
-    gap = Math.max(gap, now - last - 1);
+    stalls.push(Math.max(0, now - last - TICK_MS));
     last = now;
-  }, 1);
+  }, TICK_MS);
   await new Promise((resolve) => setTimeout(resolve, 5));
-  gap = 0;
+  stalls = [];
   last = performance.now();
   const start = performance.now();
-  const pending = work();
-  const beginMs = performance.now() - start;
-  const result = await pending;
+  let result;
+  let beginMs = 0;
+  try {
+    const pending = work();
+    beginMs = performance.now() - start;
+    result = await pending;
+  } finally {
+    clearInterval(timer);
+  }
   const end = performance.now();
-  gap = Math.max(gap, end - last - 1);
-  clearInterval(timer);
+  stalls.push(Math.max(0, end - last - TICK_MS));
   const cpu = process.cpuUsage(cpuBefore);
   return {
     result,
     seconds: (end - start) / 1000,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
-    gapMs: gap,
+    gapMs: stalls.reduce((most, stall) => Math.max(most, stall), 0),
     beginMs,
-    extraBytes: Math.max(0, status('VmHWM') - before),
+    stallsMs: stalls.map((stall) => Math.round(stall * 100) / 100),
+    extraBytes: Math.max(0, memoryStatus('VmHWM') - before),
   };
 }
 
@@ -44,10 +56,11 @@ function resetPeak() {
   } catch {
     // Without the right to reset it, the peak so far is the base, which only makes the growth look smaller.
   }
-  return status('VmRSS');
+  return memoryStatus('VmRSS');
 }
 
-function status(field) {
+/** A field of /proc/self/status in bytes. @param {string} field */
+export function memoryStatus(field) {
   const match = new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync('/proc/self/status', 'utf8'));
   return match ? Number(match[1]) * 1024 : 0;
 }

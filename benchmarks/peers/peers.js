@@ -1,0 +1,145 @@
+// @ts-check
+// The peers that people use today, as contestants: whichever a Python environment here has.
+import { existsSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { dropCache } from '../lib/cache.js';
+import { answerIn } from '../lib/reply.js';
+import { UsageError } from '../lib/units.js';
+
+const script = fileURLToPath(new URL('peers.py', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export const peerNames = /** @type {const} */ (['tensorflow', 'torch', 'dcp', 'safetensors', 'orbax']);
+
+/** @typedef {{ name: string, python: string, version: string, variants: Record<string, string> }} PeerInfo */
+
+/** Where Python environments are looked for. @param {string | undefined} given */
+export function pythonCandidates(given) {
+  if (given) return [given];
+  return [`${root}.venv-peers/bin/python`, `${root}.venv-oracle/bin/python`].filter(existsSync).concat('python3');
+}
+
+/**
+ * @param {import('../lib/workspace.js').Workspace} workspace
+ * @param {readonly string[] | 'auto' | 'none'} wanted
+ * @param {string | undefined} python
+ * @returns {Promise<{ found: PeerInfo[], missing: string[] }>}
+ */
+export async function findPeers(workspace, wanted, python) {
+  if (wanted === 'none') return { found: [], missing: [] };
+  /** @type {Map<string, PeerInfo>} */
+  const found = new Map();
+  for (const candidate of pythonCandidates(python)) {
+    try {
+      const { stdout } = await workspace.run(candidate, [script, 'list'], { timeout: 120 });
+      for (const [name, info] of Object.entries(answerIn(stdout))) {
+        if (!found.has(name)) found.set(name, { name, python: candidate, ...info });
+      }
+    } catch (cause) {
+      // An environment without numpy has none of them; one that was named must work.
+      if (python)
+        throw new UsageError(`--python ${python} can't run the peers: ${/** @type {Error} */ (cause).message}`);
+    }
+  }
+  const names = wanted === 'auto' ? peerNames : wanted;
+  const missing = names.filter((name) => !found.has(name));
+  if (wanted !== 'auto' && missing.length > 0) {
+    throw new UsageError(
+      `No Python environment here has ${missing.join(', ')}. Install them with: npm run bench:peers`,
+    );
+  }
+  return { found: names.flatMap((name) => found.get(name) ?? []), missing };
+}
+
+export class Peer {
+  #workspace;
+  #groups;
+  #durable;
+  #directory;
+  /** What was found to be best on this machine; the first before it was looked for. */
+  #best;
+
+  /**
+   * @param {import('../lib/workspace.js').Workspace} workspace
+   * @param {PeerInfo} info
+   * @param {import('../lib/layouts.js').Layout} layout
+   * @param {boolean} durable
+   */
+  constructor(workspace, info, layout, durable) {
+    this.#workspace = workspace;
+    this.#groups = layout.groups;
+    this.#durable = durable;
+    this.#directory = workspace.path(`peer-${info.name}`);
+    const first = /** @type {string} */ (Object.keys(info.variants)[0]);
+    this.#best = { save: first, load: first };
+    this.info = info;
+    this.name = info.name;
+  }
+
+  /** The settings in use, as the command that a user would write. */
+  get commands() {
+    const { variants, version } = this.info;
+    return {
+      version,
+      save: `${this.#best.save}: ${variants[this.#best.save]}`,
+      load: `${this.#best.load}: ${variants[this.#best.load]}`,
+    };
+  }
+
+  /** Tries every variant once and keeps the best for saving and for loading. @param {(text: string) => void} progress */
+  async choose(progress) {
+    const seconds = { save: Number.POSITIVE_INFINITY, load: Number.POSITIVE_INFINITY };
+    const best = { ...this.#best };
+    /** @type {Record<string, { save: number, load: number }>} */
+    const tried = {};
+    for (const variant of Object.keys(this.info.variants)) {
+      progress(`looking for the best settings of ${this.name}: ${variant}`);
+      const save = (await this.#save(variant)).seconds;
+      const load = (await this.#load(variant)).seconds;
+      tried[variant] = { save, load };
+      if (save < seconds.save) [seconds.save, best.save] = [save, variant];
+      if (load < seconds.load) [seconds.load, best.load] = [load, variant];
+    }
+    this.#best = best;
+    this.end();
+    return tried;
+  }
+
+  async save() {
+    return this.#save(this.#best.save);
+  }
+
+  /** A cold load. Where another variant's files load faster, those are written first, outside the measurement. */
+  async load() {
+    if (this.#best.load !== this.#best.save) await this.#save(this.#best.load, 1);
+    return this.#load(this.#best.load);
+  }
+
+  end() {
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** @param {string} variant @param {number} [saves] */
+  async #save(variant, saves = 2) {
+    return this.#run(variant, 'save', { saves, durable: this.#durable });
+  }
+
+  /** @param {string} variant */
+  async #load(variant) {
+    const dropped = dropCache(this.#directory);
+    return { ...(await this.#run(variant, 'load', {})), dropped };
+  }
+
+  /** @param {string} variant @param {'save' | 'load'} what @param {object} more @returns {Promise<{ seconds: number, cpuSeconds: number }>} */
+  async #run(variant, what, more) {
+    const order = { directory: this.#directory, groups: this.#groups, ...more };
+    const { stdout } = await this.#workspace.run(this.info.python, [
+      script,
+      this.name,
+      variant,
+      what,
+      JSON.stringify(order),
+    ]);
+    return answerIn(stdout);
+  }
+}
