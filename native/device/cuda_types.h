@@ -70,6 +70,7 @@ inline constexpr unsigned CU_MEMORYTYPE_UNIFIED = 4;
 inline constexpr unsigned CU_MEMHOSTALLOC_PORTABLE = 1;
 inline constexpr unsigned CU_MEMHOSTREGISTER_PORTABLE = 1;
 inline constexpr unsigned CU_STREAM_NON_BLOCKING = 1;
+inline constexpr unsigned CU_EVENT_BLOCKING_SYNC = 1;
 inline constexpr unsigned CU_EVENT_DISABLE_TIMING = 2;
 
 // Streams that are not handles: the legacy default stream (null or 1) and the calling thread's own default stream.

@@ -26,11 +26,11 @@ std::thread StartDriver(Body body) {
 }
 
 void RunLoad(const LoadProgram& program, FileSystem& fs, Executor& executor, StagingPool& staging,
-             const std::atomic<bool>& aborted, EventSink& sink) {
+             const std::atomic<bool>& aborted, EventSink& sink, CudaDevices& devices) {
   const auto start = std::chrono::steady_clock::now();
   Event last{};
-  ReadOutcome outcome =
-      ReadExtents(program, {&fs, &executor, &aborted, [&](Event event) { sink.OnEvent(std::move(event)); }, &staging}, last.stats);
+  ReadOutcome outcome = ReadExtents(
+      program, {&fs, &executor, &aborted, [&](Event event) { sink.OnEvent(std::move(event)); }, &staging, &devices}, last.stats);
   last.stats.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   last.type = outcome.failure.status.ok() ? Event::Type::kFinished : Event::Type::kFailed;
   last.failure = std::move(outcome.failure);
@@ -97,14 +97,14 @@ std::unique_ptr<RunningProgram> Engine::Start(const TransferOptions& options, Bo
 std::unique_ptr<RunningProgram> Engine::StartSave(SaveProgram program, EventSink& sink) {
   const TransferOptions options = program.options;
   return Start(options, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) mutable {
-    SaveRun(std::move(program), fs(), pool_, staging_, aborted, sink).Run();
+    SaveRun(std::move(program), fs(), pool_, staging_, aborted, sink, &devices_).Run();
   });
 }
 
 std::unique_ptr<RunningProgram> Engine::StartLoad(LoadProgram program, EventSink& sink) {
   const TransferOptions options = program.options;
   return Start(options, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) {
-    RunLoad(program, fs(), pool_, staging_, aborted, sink);
+    RunLoad(program, fs(), pool_, staging_, aborted, sink, devices_);
   });
 }
 

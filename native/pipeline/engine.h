@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/thread_pool.h"
+#include "device/cuda_devices.h"
 #include "io/make_file_system.h"
 #include "pipeline/limits.h"
 #include "pipeline/program.h"
@@ -53,6 +54,7 @@ class Engine {
   FileSystem& fs() { return *file_system_.fs; }
   // How direct transfers are made: "threads" or "uring".
   const char* io() const { return file_system_.io; }
+  CudaDevices& devices() { return devices_; }
 
  private:
   friend class RunningProgram;
@@ -64,6 +66,7 @@ class Engine {
   ThreadPool pool_;
   ChosenFileSystem file_system_;
   StagingPool staging_;
+  CudaDevices devices_;
   std::mutex mutex_;  // Guards what follows.
   std::condition_variable ended_;
   std::set<RunningProgram*> programs_;

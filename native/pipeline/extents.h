@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "device/cuda_devices.h"
 #include "io/file_system.h"
 #include "pipeline/program.h"
 #include "pipeline/staging_pool.h"
@@ -20,6 +21,7 @@ struct TransferContext {
   const std::atomic<bool>* aborted;
   std::function<void(Event)> emit;  // One call at a time.
   StagingPool* staging;
+  CudaDevices* devices = nullptr;   // nullptr: device memory is refused.
 };
 
 struct WriteOutcome {

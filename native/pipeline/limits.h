@@ -17,7 +17,7 @@ inline constexpr uint64_t kSmallestChunk = 64 << 10;
 
 // A budget that is small must still hold several chunks, so that copying and writing overlap.
 inline uint64_t ChunkBytes(const TransferOptions& options) {
-  const uint64_t quarter = options.staging_bytes / 4;
+  const uint64_t quarter = std::max(options.staging_bytes, options.snapshot_pool_bytes) / 4;
   return std::clamp(quarter - quarter % kSmallestChunk, kSmallestChunk, kLargestChunk);
 }
 
@@ -29,6 +29,15 @@ inline Scheduler::Limits LimitsFor(const TransferOptions& options, bool eager) {
   limits.staging = options.staging_bytes;
   if (!eager) limits.window = limits.lanes + limits.processors;
   return limits;
+}
+
+// Chunks on their way between a device and the host: one copied on each of two streams, and one waiting behind it.
+inline constexpr uint32_t kCopierLanes = 4;
+
+// Adds what the devices of a program take.
+inline void ExtendForDevices(Scheduler::Limits& limits, uint32_t devices) {
+  limits.copier_lanes = kCopierLanes;
+  if (limits.window != UINT32_MAX) limits.window += kCopierLanes * devices;
 }
 
 // Threads that a program needs so that a blocking call on every lane leaves one for every processor.

@@ -53,7 +53,7 @@ class LinkedFiles : public ProgramTest {
   }
 
   void Put(const std::string& name, const std::string& text) { std::ofstream(directory_ / name, std::ios::binary) << text; }
-  void Run(const SaveProgram& program, EventLog& log, FileSystem& fs) { SaveRun(program, fs, pool_, aborted_, log).Run(); }
+  void Run(const SaveProgram& program, EventLog& log, FileSystem& fs) { SaveRun(program, fs, pool_, staging_, aborted_, log).Run(); }
   bool IsLinked(const std::string& from, const std::string& to) { return InodeOf(directory_ / from) == InodeOf(directory_ / to); }
   // What a failed program must have left: the checkpoint it began from.
   void ExpectNothingNew(const std::string& after) {

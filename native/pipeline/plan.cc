@@ -61,7 +61,7 @@ class FilePlanner {
 
  private:
   bool MayStay(const Extent& extent, uint64_t skip) const {
-    if (extent.memory == nullptr || (options_.copy && extent.mutable_memory)) return false;
+    if (extent.memory == nullptr || extent.device != kHost || (options_.copy && extent.mutable_memory)) return false;
     return reinterpret_cast<uintptr_t>(extent.memory + skip) % memory_unit_ == 0;
   }
 
@@ -87,7 +87,8 @@ class FilePlanner {
 
   void AddPiece(const Extent& extent, uint64_t begin, uint64_t end, uint64_t at) {
     uint8_t* memory = extent.memory == nullptr ? nullptr : extent.memory + (begin - extent.file_offset);
-    plan_.pieces.push_back({memory, end - begin, at, extent.tensor, extent.mutable_memory});
+    plan_.pieces.push_back({memory, end - begin, at, extent.tensor, extent.device, extent.mutable_memory});
+    if (open_ && plan_.chunks.back().device == kHost) plan_.chunks.back().device = extent.device;
   }
 
   Plan& plan_;
@@ -126,7 +127,6 @@ Result<Plan> PlanTransfer(const std::vector<Extent>& extents, const std::vector<
     uint64_t end = 0;
     for (; i < order.size() && extents[order[i]].file == file; ++i) {
       const Extent& extent = extents[order[i]];
-      if (extent.device != kHost) return Status(Code::kUnsupported, "device memory can't be saved or restored yet");
       if (extent.bytes == 0) continue;
       if (options.writing && extent.file_offset < end) {
         return Status(Code::kInvalidArgument, "extents of file " + std::to_string(file) + " overlap");

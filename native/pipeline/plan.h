@@ -15,6 +15,7 @@ struct Piece {
   uint64_t bytes;
   uint64_t at;         // Offset within the chunk.
   uint32_t tensor;
+  uint32_t device;     // Row of the program's devices, or kHost.
   bool mutable_memory;
 };
 
@@ -30,6 +31,7 @@ struct Chunk {
   uint32_t piece_count;
   bool staged;          // Through a staging buffer; otherwise it is exactly one piece, moved where it lies.
   bool direct;
+  uint32_t device = kHost;  // Row of the first piece that lies on a device. There may be others, and host pieces too.
 };
 
 // The pieces of extent i are pieces[first_piece_of[i]] and the next piece_count_of[i] − 1, in the order of its bytes.

@@ -63,6 +63,10 @@ struct TransferOptions {
   bool direct = true;
   bool progress = false;
   bool keep_going = false;
+  // Of device memory.
+  uint64_t snapshot_pool_bytes = 0;
+  bool device_shadow = false;
+  bool device_checksum = false;
 };
 
 struct SaveProgram {

@@ -2,18 +2,21 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "checksum/crc32c.h"
 #include "io/transfer.h"
+#include "pipeline/device_target.h"
 #include "pipeline/extents.h"
 #include "pipeline/limits.h"
 #include "pipeline/plan.h"
+#include "pipeline/staging_buffer.h"
 #include "pipeline/task_runner.h"
 #include "pipeline/tensor_ledger.h"
 
-// How a chunk is read: into its place, or into staging and from there copied and summed in one pass. A tensor is
-// verified as soon as its last chunk has arrived.
+// How a chunk is read: into its place, or into staging and from there copied and summed in one pass; what belongs on a
+// device is summed in staging and then copied there. A tensor is verified as soon as its last chunk has arrived.
 namespace tensor_checkpoint {
 namespace {
 
@@ -22,7 +25,7 @@ using Resource = Scheduler::Resource;
 class Reader {
  public:
   Reader(const LoadProgram& program, const std::vector<std::unique_ptr<File>>& files, const std::vector<Status>& opened,
-         const TransferContext& context, Stats& stats, ReadOutcome& outcome, Plan plan)
+         const TransferContext& context, Stats& stats, ReadOutcome& outcome, Plan plan, std::unique_ptr<DeviceSession> session)
       : program_(program),
         files_(files),
         opened_(opened),
@@ -36,9 +39,9 @@ class Reader {
         read_(plan_.chunks.size()),
         failures_(plan_.chunks.size()),
         damaged_(program.expected.size()),
-        runner_(*context.executor, Scheduler(Tasks(), 1, LimitsFor(program.options, false)),
+        runner_(*context.executor, MakeScheduler(std::move(session)),
                 [this](Scheduler::Start start) { Perform(start); },
-                [this](Scheduler::Start start, const Scheduler&) { return After(start); }) {}
+                [this](Scheduler::Start start, const Scheduler& scheduler) { return After(start, scheduler); }) {}
 
   void Run() {
     if (!CheckFilesAndEmptyTensors()) return;
@@ -47,9 +50,18 @@ class Reader {
       outcome_.failure = {Status(Code::kAborted, "the load was aborted")};
     }
     if (program_.options.progress) context_.emit({.type = Event::Type::kProgress, .progress = ledger_.progress()});
+    if (devices_.has_value()) devices_->End(outcome_.failure.status);
   }
 
  private:
+  Scheduler MakeScheduler(std::unique_ptr<DeviceSession> session) {
+    Scheduler::Limits limits = LimitsFor(program_.options, false);
+    if (session == nullptr) return Scheduler(Tasks(), 1, limits);
+    devices_.emplace(std::move(session), staging_pool_, program_, plan_);
+    ExtendForDevices(limits, devices_->device_count());
+    return Scheduler(Tasks(), 1, limits, devices_->device_count());
+  }
+
   std::vector<Scheduler::Task> Tasks() const {
     std::vector<Scheduler::Task> tasks;
     tasks.reserve(plan_.chunks.size());
@@ -59,6 +71,7 @@ class Reader {
       task.phase_count = 2;
       task.shares = Scheduler::SharesOf(chunk.bytes);
       task.staging = chunk.staged ? StagingPool::SizeOf(chunk.bytes) : 0;
+      if (chunk.device != kHost) devices_->Describe(chunk, task);
       tasks.push_back(task);
     }
     return tasks;
@@ -81,7 +94,12 @@ class Reader {
 
   void Perform(Scheduler::Start start) {
     const Chunk& chunk = plan_.chunks[start.task];
-    if (start.phase == 0) return Read(start, chunk);
+    if (start.phase == 2) return CopyToDevices(start, chunk);
+    if (start.phase == 0) {
+      if (chunk.device == kHost) return Read(start, chunk);
+      // Locking memory takes a while the first time, and this thread may be one that must not wait.
+      return context_.executor->Run([this, start, &chunk] { Read(start, chunk); });
+    }
     if (failures_[start.task].ok()) Deliver(start.task, chunk);
     runner_.Done(start);
   }
@@ -90,12 +108,12 @@ class Reader {
     if (files_[chunk.file] == nullptr) return runner_.Done(start);
     uint8_t* data = plan_.pieces[chunk.first_piece].memory;
     if (chunk.staged) {
-      staging_[start.task] = staging_pool_.Take(chunk.bytes);
-      data = staging_[start.task].data();
-      if (data == nullptr) {
-        failures_[start.task] = Status::FromErrno(ENOMEM, "mmap", files_[chunk.file]->path());
+      Status status = TakeStaging(start.task, chunk);
+      if (!status.ok()) {
+        failures_[start.task] = std::move(status);
         return runner_.Done(start);
       }
+      data = staging_[start.task].data();
     } else {
       Touch(plan_.pieces[chunk.first_piece]);
     }
@@ -108,13 +126,33 @@ class Reader {
     });
   }
 
+  Status TakeStaging(uint32_t task, const Chunk& chunk) {
+    if (chunk.device != kHost) {
+      auto buffer = devices_->Take(chunk);
+      if (!buffer.ok()) return buffer.status();
+      staging_[task] = std::move(*buffer);
+      return Status::Ok();
+    }
+    staging_[task].memory = staging_pool_.Take(chunk.bytes);
+    return staging_[task].empty() ? Status::FromErrno(ENOMEM, "mmap", files_[chunk.file]->path()) : Status::Ok();
+  }
+
+  void CopyToDevices(Scheduler::Start start, const Chunk& chunk) {
+    if (!failures_[start.task].ok()) return runner_.Done(start);
+    devices_->Copy(chunk, staging_[start.task].data(), read_[start.task], [this](const Piece& piece) { Touch(piece); },
+                   [this, start](Status status) {
+                     failures_[start.task] = std::move(status);
+                     runner_.Done(start);
+                   });
+  }
+
   void Deliver(uint32_t task, const Chunk& chunk) {
     for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
       const Piece& piece = plan_.pieces[i];
       if (piece.at + piece.bytes > read_[task]) continue;  // Beyond the end of the file: After() reports it.
       const bool verify = program_.verify[piece.tensor] != 0;
       const uint8_t* data = chunk.staged ? staging_[task].data() + piece.at : piece.memory;
-      if (!chunk.staged || piece.memory == nullptr) {
+      if (!chunk.staged || piece.memory == nullptr || piece.device != kHost) {
         if (verify) ledger_.SetSum(i, Crc32c(0, data, piece.bytes));
         continue;
       }
@@ -130,10 +168,15 @@ class Reader {
   }
 
   // Under the runner's lock.
-  bool After(Scheduler::Start start) {
-    if (start.phase == 0) return !*context_.aborted;
+  bool After(Scheduler::Start start, const Scheduler& scheduler) {
     const Chunk& chunk = plan_.chunks[start.task];
-    if (chunk.staged) staging_pool_.Give(std::exchange(staging_[start.task], AlignedBuffer()));
+    if (failures_[start.task].code() == Code::kCudaError) {
+      // Nothing is wrong with the file.
+      if (outcome_.failure.status.ok()) outcome_.failure = {failures_[start.task], plan_.pieces[chunk.first_piece].tensor};
+      return false;
+    }
+    if (!scheduler.IsLast(start)) return !*context_.aborted;
+    if (chunk.staged) staging_pool_.Give(std::exchange(staging_[start.task], StagingBuffer()).memory);
     if (files_[chunk.file] == nullptr) return true;
     const File& file = *files_[chunk.file];
     stats_.bytes += std::min(chunk.payload, read_[start.task]);
@@ -149,6 +192,9 @@ class Reader {
                           ", before the tensor's bytes at offset " + std::to_string(chunk.offset + piece.at) + " do",
                       file.path(), static_cast<int64_t>(chunk.offset + piece.at));
         if (!AddDamage({piece.tensor, "short", std::move(status)})) return false;
+      } else if (devices_.has_value()) {
+        Status status = devices_->Check(i, ledger_.PieceSum(i));
+        if (!status.ok() && !AddDamage({piece.tensor, "checksum", std::move(status)})) return false;
       }
     }
     complete_.clear();
@@ -205,11 +251,12 @@ class Reader {
   const Plan plan_;
   TensorLedger ledger_;
   StagingPool& staging_pool_;
-  std::vector<AlignedBuffer> staging_;
+  std::vector<StagingBuffer> staging_;
   std::vector<uint64_t> read_;    // Per chunk: bytes that the file gave.
   std::vector<Status> failures_;  // Per chunk.
   std::vector<bool> damaged_;
   std::vector<uint32_t> complete_;
+  std::optional<DeviceTarget> devices_;  // Where anything goes to one.
   TaskRunner runner_;
 };
 
@@ -227,6 +274,11 @@ ReadOutcome ReadExtents(const LoadProgram& program, const TransferContext& conte
     files.push_back(file.ok() ? std::move(*file) : nullptr);
     alignments.push_back(files.back() == nullptr ? DirectAlignment() : files.back()->direct());
   }
+  auto session = DeviceSession::Open(context.devices, program.devices, program.extents, program.options.device_checksum);
+  if (!session.ok()) {
+    outcome.failure = {session.status()};
+    return outcome;
+  }
   PlanOptions options;
   options.chunk_bytes = ChunkBytes(program.options);
   options.writing = false;
@@ -235,7 +287,7 @@ ReadOutcome ReadExtents(const LoadProgram& program, const TransferContext& conte
     outcome.failure = {plan.status()};
     return outcome;
   }
-  Reader(program, files, opened, context, stats, outcome, std::move(*plan)).Run();
+  Reader(program, files, opened, context, stats, outcome, std::move(*plan), std::move(*session)).Run();
   return outcome;
 }
 

@@ -28,8 +28,14 @@ Failure Aborted() { return {Status(Code::kAborted, "the save was aborted")}; }
 }  // namespace
 
 SaveRun::SaveRun(SaveProgram program, FileSystem& fs, Executor& executor, StagingPool& staging,
-                 const std::atomic<bool>& aborted, EventSink& sink)
-    : program_(std::move(program)), fs_(fs), executor_(executor), staging_(staging), aborted_(aborted), sink_(sink) {
+                 const std::atomic<bool>& aborted, EventSink& sink, CudaDevices* devices)
+    : program_(std::move(program)),
+      fs_(fs),
+      executor_(executor),
+      staging_(staging),
+      aborted_(aborted),
+      sink_(sink),
+      devices_(devices) {
   blob_files_.resize(program_.blobs.size());
 }
 
@@ -123,7 +129,7 @@ Failure SaveRun::Write() {
     if (!status.ok()) return {std::move(status)};
   }
   const TransferContext context{&fs_, &executor_, &aborted_, [this](Event event) { Emit(std::move(event)); },
-                                &staging_};
+                                &staging_, devices_};
   WriteOutcome outcome = WriteExtents(program_, files_, context, stats_, [this] {
     captured_ = true;
     stats_.captured_seconds = Seconds();

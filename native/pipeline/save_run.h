@@ -17,7 +17,7 @@ namespace tensor_checkpoint {
 class SaveRun {
  public:
   SaveRun(SaveProgram program, FileSystem& fs, Executor& executor, StagingPool& staging,
-          const std::atomic<bool>& aborted, EventSink& sink);
+          const std::atomic<bool>& aborted, EventSink& sink, CudaDevices* devices = nullptr);
   void Run();
 
  private:
@@ -39,6 +39,7 @@ class SaveRun {
   StagingPool& staging_;
   const std::atomic<bool>& aborted_;
   EventSink& sink_;
+  CudaDevices* const devices_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 
   std::vector<std::unique_ptr<File>> files_;

@@ -1,28 +1,21 @@
-#include <algorithm>
-#include <cerrno>
+#include <atomic>
+#include <mutex>
 #include <utility>
 
-#include "checksum/crc32c.h"
 #include "io/transfer.h"
-#include "pipeline/extents.h"
+#include "pipeline/chunk_source.h"
+#include "pipeline/device_save.h"
 #include "pipeline/limits.h"
-#include "pipeline/plan.h"
 #include "pipeline/task_runner.h"
-#include "pipeline/tensor_ledger.h"
 
-// How a chunk is written:
-//   in place: sum, write, and for memory that others can write to: sum again. Where the sums differ, the chunk is
-//             copied, the copy summed, and the copy written: what is stored always matches its checksum.
-//   staged:   copy and sum in one pass over memory, write the copy.
+// Writes chunks, however their bytes are obtained: that is their source's business (chunk_source.h).
 namespace tensor_checkpoint {
 namespace {
-
-using Resource = Scheduler::Resource;
 
 class Writer {
  public:
   Writer(const SaveProgram& program, const std::vector<std::unique_ptr<File>>& files, const TransferContext& context,
-         Stats& stats, const std::function<void()>& captured, Plan plan)
+         Stats& stats, const std::function<void()>& captured, Plan plan, DeviceSave* device_save)
       : program_(program),
         files_(files),
         context_(context),
@@ -31,15 +24,20 @@ class Writer {
         plan_(std::move(plan)),
         ledger_(program.extents, plan_, program.tensor_count),
         staging_pool_(*context.staging),
-        staging_(plan_.chunks.size()),
-        failures_(plan_.chunks.size()),
+        state_{program, files, context, plan_, ledger_, staging_pool_,
+               std::vector<StagingBuffer>(plan_.chunks.size()), std::vector<Failure>(plan_.chunks.size()),
+               [this](Scheduler::Start start) { runner_.Done(start); },
+               [this](Scheduler::Start start, uint8_t* data) { Write(start, data); },
+               [this](Event event) { Warn(std::move(event)); }},
+        in_place_(MakeInPlaceSource(state_)),
+        staged_(MakeStagedSource(state_)),
+        on_device_(device_save == nullptr ? nullptr : device_save->MakeSource(state_)),
         warned_(program.tensor_count),
-        runner_(*context.executor, Scheduler(Tasks(), 1, LimitsFor(program.options, program.options.copy)),
-                [this](Scheduler::Start start) { Perform(start); },
+        runner_(*context.executor, MakeScheduler(device_save), [this](Scheduler::Start start) { Perform(start); },
                 [this](Scheduler::Start start, const Scheduler& scheduler) { return After(start, scheduler); }) {}
 
   WriteOutcome Run() {
-    if (plan_.chunks.empty()) captured_();
+    if (tasks_reading_sources_ == 0) Captured();
     runner_.Run();
     WriteOutcome outcome;
     if (failure_.status.ok() && *context_.aborted) failure_ = {Status(Code::kAborted, "the save was aborted")};
@@ -54,81 +52,38 @@ class Writer {
   }
 
  private:
-  std::vector<Scheduler::Task> Tasks() const {
-    std::vector<Scheduler::Task> tasks;
-    tasks.reserve(plan_.chunks.size());
-    for (const Chunk& chunk : plan_.chunks) {
-      Scheduler::Task task;
-      task.phases = {Resource::kProcessor, Resource::kLane, Resource::kProcessor};
-      task.shares = Scheduler::SharesOf(chunk.bytes);
-      if (chunk.staged) {
-        task.staging = StagingPool::SizeOf(chunk.bytes);
-        task.phase_count = 2;
-        task.releases_source_after = 0;
-      } else {
-        task.phase_count = plan_.pieces[chunk.first_piece].mutable_memory ? 3 : 2;
-        task.releases_source_after = task.phase_count - 1;
-      }
-      tasks.push_back(task);
+  ChunkSource& SourceOf(const Chunk& chunk) const {
+    if (!chunk.staged) return *in_place_;
+    return chunk.device == kHost ? *staged_ : *on_device_;
+  }
+
+  Scheduler MakeScheduler(const DeviceSave* device_save) {
+    std::vector<Scheduler::Task> tasks(plan_.chunks.size());
+    for (size_t i = 0; i < tasks.size(); ++i) {
+      tasks[i].shares = Scheduler::SharesOf(plan_.chunks[i].bytes);
+      SourceOf(plan_.chunks[i]).Describe(plan_.chunks[i], tasks[i]);
+      tasks_reading_sources_ += tasks[i].releases_source_after != Scheduler::kNoSource;
     }
-    return tasks;
+    Scheduler::Limits limits = LimitsFor(program_.options, program_.options.copy);
+    if (device_save != nullptr) device_save->Extend(limits);
+    return Scheduler(std::move(tasks), 1, limits, device_save == nullptr ? 0 : device_save->device_count());
   }
 
   void Perform(Scheduler::Start start) {
     const Chunk& chunk = plan_.chunks[start.task];
-    if (start.phase == 1) {
-      uint8_t* data = chunk.staged ? staging_[start.task].data() : plan_.pieces[chunk.first_piece].memory;
-      return Write(start, data);
-    }
-    if (chunk.staged) {
-      Stage(start.task, chunk);
-    } else {
-      const Piece& piece = plan_.pieces[chunk.first_piece];
-      const uint32_t crc = Crc32c(0, piece.memory, piece.bytes);
-      if (start.phase == 2 && crc != ledger_.PieceSum(chunk.first_piece)) return Rewrite(start, chunk);
-      ledger_.SetSum(chunk.first_piece, crc);
-    }
-    runner_.Done(start);
-  }
-
-  void Stage(uint32_t task, const Chunk& chunk) {
-    AlignedBuffer buffer = staging_pool_.Take(chunk.bytes);
-    if (buffer.empty()) {
-      failures_[task] = Status::FromErrno(ENOMEM, "mmap", files_[chunk.file]->path());
-      return;
-    }
-    uint64_t end = 0;
-    for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
-      const Piece& piece = plan_.pieces[i];
-      std::fill(buffer.data() + end, buffer.data() + piece.at, uint8_t{0});
-      ledger_.SetSum(i, Crc32cCopy(0, buffer.data() + piece.at, piece.memory, piece.bytes));
-      end = piece.at + piece.bytes;
-    }
-    std::fill(buffer.data() + end, buffer.data() + chunk.bytes, uint8_t{0});
-    staging_[task] = std::move(buffer);
-  }
-
-  // The owner of the memory wrote to it meanwhile.
-  void Rewrite(Scheduler::Start start, const Chunk& chunk) {
-    const Piece& piece = plan_.pieces[chunk.first_piece];
-    AlignedBuffer buffer = staging_pool_.Take(piece.bytes);
-    if (buffer.empty()) {
-      failures_[start.task] = Status::FromErrno(ENOMEM, "mmap", files_[chunk.file]->path());
-      return runner_.Done(start);
-    }
-    ledger_.SetSum(chunk.first_piece, Crc32cCopy(0, buffer.data(), piece.memory, piece.bytes));
-    staging_[start.task] = std::move(buffer);
-    Write(start, staging_[start.task].data());
+    ChunkSource& source = SourceOf(chunk);
+    if (start.phase != source.write_phase()) return source.Perform(start, chunk);
+    Write(start, source.Data(start.task, chunk));
   }
 
   void Write(Scheduler::Start start, uint8_t* data) {
-    if (!failures_[start.task].ok()) return runner_.Done(start);
+    if (!state_.failures[start.task].status.ok()) return runner_.Done(start);
     const Chunk& chunk = plan_.chunks[start.task];
     File& file = *files_[chunk.file];
     const IoRequest request{.kind = IoRequest::Kind::kWrite, .direct = chunk.direct, .file = &file, .data = data,
                             .bytes = chunk.bytes, .offset = chunk.offset};
     Transfer(*context_.fs, request, [this, start, &chunk, &file](IoResult result) {
-      if (!result.status.ok()) failures_[start.task] = std::move(result.status);
+      if (!result.status.ok()) state_.failures[start.task].status = std::move(result.status);
       // Dirty pages start on their way at once, so that the sync at the end has little left to do.
       else if (!chunk.direct && chunk.bytes >= (1u << 20)) context_.fs->StartWriteback(file, chunk.offset, chunk.bytes);
       runner_.Done(start);
@@ -139,39 +94,60 @@ class Writer {
   bool After(Scheduler::Start start, const Scheduler& scheduler) {
     const Chunk& chunk = plan_.chunks[start.task];
     const Piece& first = plan_.pieces[chunk.first_piece];
-    if (!failures_[start.task].ok()) {
-      if (failure_.status.ok()) failure_ = {failures_[start.task], first.tensor};
+    if (has_warnings_) EmitWarnings();
+    if (const Failure& failure = state_.failures[start.task]; !failure.status.ok()) {
+      if (failure_.status.ok()) failure_ = {failure.status, failure.tensor == kNoTensor ? first.tensor : failure.tensor};
       return false;
     }
-    if (start.phase == 1) {
+    StagingBuffer& staging = state_.staging[start.task];
+    const uint8_t write_phase = SourceOf(chunk).write_phase();
+    if (start.phase == write_phase) {
       stats_.bytes += chunk.payload;
       if (chunk.direct) stats_.direct_bytes += chunk.payload;
       if (chunk.staged) stats_.bytes_copied += chunk.payload;
     }
-    const bool rewritten = start.phase == 2 && !staging_[start.task].empty();
+    const bool rewritten = start.phase > write_phase && !staging.empty();
     if (rewritten) {
       stats_.bytes_copied += chunk.payload;
       if (std::exchange(warned_[first.tensor], uint8_t{1}) == 0) WarnChanged(chunk, first.tensor);
     }
-    if ((start.phase == 1 && (chunk.staged || !first.mutable_memory)) || start.phase == 2) {
-      if (!staging_[start.task].empty()) staging_pool_.Give(std::exchange(staging_[start.task], AlignedBuffer()));
+    if (scheduler.IsLast(start)) {
+      if (!staging.empty()) staging_pool_.Give(std::exchange(staging, StagingBuffer()).memory);
       complete_.clear();
       ledger_.Arrived(chunk, complete_);
       if (program_.options.progress && ledger_.Due()) {
         context_.emit({.type = Event::Type::kProgress, .progress = ledger_.progress()});
       }
     }
-    if (!captured_reported_ && scheduler.sources_released()) {
-      captured_reported_ = true;
-      captured_();
-    }
+    if (!captured_reported_ && scheduler.sources_released()) Captured();
     return !*context_.aborted;
+  }
+
+  void Captured() {
+    captured_reported_ = true;
+    captured_();
   }
 
   void WarnChanged(const Chunk& chunk, uint32_t tensor) {
     Status status(Code::kDataLoss, "memory was written to while it was being saved; a consistent copy was stored",
                   files_[chunk.file]->path(), static_cast<int64_t>(chunk.offset));
     context_.emit({.type = Event::Type::kWarning, .warning = "changed", .failure = {std::move(status), tensor}});
+  }
+
+  // From any thread; emitted with the next phase that ends, because events go out one at a time.
+  void Warn(Event event) {
+    std::lock_guard lock(warnings_mutex_);
+    warnings_.push_back(std::move(event));
+    has_warnings_ = true;
+  }
+  void EmitWarnings() {
+    std::vector<Event> warnings;
+    {
+      std::lock_guard lock(warnings_mutex_);
+      warnings.swap(warnings_);
+      has_warnings_ = false;
+    }
+    for (Event& event : warnings) context_.emit(std::move(event));
   }
 
   const SaveProgram& program_;
@@ -182,11 +158,15 @@ class Writer {
   const Plan plan_;
   TensorLedger ledger_;
   StagingPool& staging_pool_;
-  std::vector<AlignedBuffer> staging_;  // Per chunk, while it has one.
-  std::vector<Status> failures_;        // Per chunk; written by the thread that works on it.
+  WriteState state_;
+  const std::unique_ptr<ChunkSource> in_place_, staged_, on_device_;
   std::vector<uint8_t> warned_;
   std::vector<uint32_t> complete_;
+  std::mutex warnings_mutex_;
+  std::vector<Event> warnings_;
+  std::atomic<bool> has_warnings_ = false;
   Failure failure_;
+  size_t tasks_reading_sources_ = 0;
   bool captured_reported_ = false;
   TaskRunner runner_;
 };
@@ -195,14 +175,19 @@ class Writer {
 
 WriteOutcome WriteExtents(const SaveProgram& program, const std::vector<std::unique_ptr<File>>& files,
                           const TransferContext& context, Stats& stats, const std::function<void()>& captured) {
+  auto device_save = DeviceSave::Begin(program, context);
+  if (!device_save.ok()) return {{device_save.status()}, {}};
+  const std::vector<Extent>& extents = *device_save == nullptr ? program.extents : (*device_save)->extents();
   std::vector<DirectAlignment> alignments;
   for (const auto& file : files) alignments.push_back(file->direct());
   PlanOptions options;
   options.chunk_bytes = ChunkBytes(program.options);
   options.copy = program.options.copy;
-  auto plan = PlanTransfer(program.extents, alignments, program.sizes, options);
+  auto plan = PlanTransfer(extents, alignments, program.sizes, options);
   if (!plan.ok()) return {{plan.status()}, {}};
-  return Writer(program, files, context, stats, captured, std::move(*plan)).Run();
+  WriteOutcome outcome = Writer(program, files, context, stats, captured, std::move(*plan), device_save->get()).Run();
+  if (*device_save != nullptr) (*device_save)->End(outcome.failure.status);
+  return outcome;
 }
 
 }  // namespace tensor_checkpoint

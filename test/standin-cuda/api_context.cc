@@ -45,7 +45,8 @@ STANDIN_CUDA_EXPORT Result cuDevicePrimaryCtxRelease_v2(Device device) {
 
 STANDIN_CUDA_EXPORT Result cuCtxPushCurrent_v2(Context* context) {
   Call call("cuCtxPushCurrent_v2", Call::Needs::kDriver);
-  if (call.refused() != kSuccess) return call.refused();
+  // That of a device that is lost can still be made current: what was made in it could not be released otherwise.
+  if (call.keeps()) return call.refused();
   if (!IsAlive(call.state(), context)) return call.Violation("not a context that is retained", kInvalidContext);
   ContextStack().push_back(context);
   return kSuccess;

@@ -44,10 +44,12 @@ STANDIN_CUDA_EXPORT Result cuStreamDestroy_v2(Stream* handle) {
 
 STANDIN_CUDA_EXPORT Result cuStreamSynchronize(Stream* handle) {
   Call call("cuStreamSynchronize", Call::Needs::kDriver);
-  if (call.refused() != kSuccess) return call.refused();
+  // Of a device that is lost the driver says so once nothing of it touches the host's memory any more.
+  if (call.keeps()) return call.refused();
   const auto stream = AnyStream(call, handle);
   if (stream == nullptr) return call.Violation(kNoStream, kInvalidHandle);
-  return Await(call.lock(), call.state(), {stream, stream->submitted}, *stream->context);
+  const Result result = Await(call.lock(), call.state(), {stream, stream->submitted}, *stream->context);
+  return call.refused() != kSuccess ? call.refused() : result;
 }
 
 STANDIN_CUDA_EXPORT Result cuStreamQuery(Stream* handle) {

@@ -1,0 +1,58 @@
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "checksum/crc32c.h"
+#include "pipeline/chunk_source.h"
+
+namespace tensor_checkpoint {
+namespace {
+
+using Resource = Scheduler::Resource;
+
+// Copy and sum in one pass over memory, write the copy.
+class StagedSource final : public ChunkSource {
+ public:
+  explicit StagedSource(WriteState& state) : state_(state) {}
+
+  void Describe(const Chunk& chunk, Scheduler::Task& task) const override {
+    task.phases = {Resource::kProcessor, Resource::kLane};
+    task.phase_count = 2;
+    task.staging = StagingPool::SizeOf(chunk.bytes);
+    task.releases_source_after = 0;
+  }
+  uint8_t write_phase() const override { return 1; }
+  uint8_t* Data(uint32_t task, const Chunk&) const override { return state_.staging[task].data(); }
+
+  void Perform(Scheduler::Start start, const Chunk& chunk) override {
+    StagingBuffer buffer{state_.pool.Take(chunk.bytes), {}};
+    if (buffer.empty()) {
+      state_.failures[start.task].status = Status::FromErrno(ENOMEM, "mmap", state_.files[chunk.file]->path());
+    } else {
+      FillStaging(state_, chunk, buffer.data());
+      state_.staging[start.task] = std::move(buffer);
+    }
+    state_.done(start);
+  }
+
+ private:
+  WriteState& state_;
+};
+
+}  // namespace
+
+std::unique_ptr<ChunkSource> MakeStagedSource(WriteState& state) { return std::make_unique<StagedSource>(state); }
+
+void FillStaging(WriteState& state, const Chunk& chunk, uint8_t* staging, const std::function<void(uint32_t)>& sum) {
+  uint64_t end = 0;
+  for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
+    const Piece& piece = state.plan.pieces[i];
+    std::fill(staging + end, staging + piece.at, uint8_t{0});
+    if (piece.device != kHost) sum(i);
+    else state.ledger.SetSum(i, Crc32cCopy(0, staging + piece.at, piece.memory, piece.bytes));
+    end = piece.at + piece.bytes;
+  }
+  std::fill(staging + end, staging + chunk.bytes, uint8_t{0});
+}
+
+}  // namespace tensor_checkpoint
