@@ -62,6 +62,16 @@ uint32_t Environment::Keep(std::unique_ptr<Borrow> borrow) {
   return id;
 }
 
+void Environment::Release(uint32_t id) {
+  constexpr uint64_t kMany = uint64_t{16} << 20;
+  const auto found = borrows_.find(id);
+  if (found == borrows_.end()) return;
+  std::shared_ptr<Borrow> borrow = std::move(found->second);
+  borrows_.erase(found);
+  if (borrow->bytes() < kMany) return;
+  engine_->pool().Run([borrow = std::move(borrow)]() mutable { borrow.reset(); });
+}
+
 Environment::Entry& Environment::AddProgram(uint32_t& id, Napi::Function on_event, Napi::Object memory,
                                             std::vector<Allocations::Pin> pins, bool is_load) {
   id = Add(on_event, memory);

@@ -45,10 +45,11 @@ class Environment {
   using Deliver = std::function<void(Napi::Env, const Napi::Function& done)>;
   void RunTask(Napi::Function done, std::function<Deliver()> work);
 
-  // Tensors that TensorFlow lent. They are given back on this thread: by Release(), or at the environment's end when
-  // its programs have ended. 0 is never an id.
+  // Tensors that TensorFlow lent. They are given back by Release(), or at the environment's end when its programs have
+  // ended. Giving back what nobody else holds any more frees it, and to free gigabytes takes a while: many bytes are given
+  // back by a thread of the engine's.
   uint32_t Keep(std::unique_ptr<Borrow> borrow);
-  void Release(uint32_t borrow) { borrows_.erase(borrow); }
+  void Release(uint32_t borrow);
 
  private:
   class Sink;

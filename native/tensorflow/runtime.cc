@@ -114,6 +114,7 @@ void TensorFlowRuntime::Report(TF_OpKernelContext* context, const Status& status
 
 Status TensorFlowRuntime::Take(TF_OpKernelContext* context, Borrow& job) const {
   ScopedStatus status(api_);
+  TensorMemory::Seen seen;
   const int count = api_.TF_NumInputs(context);
   for (int i = 0; i < count; ++i) {
     TF_Tensor* tensor = nullptr;
@@ -123,7 +124,7 @@ Status TensorFlowRuntime::Take(TF_OpKernelContext* context, Borrow& job) const {
     }
     const size_t bytes = api_.TF_TensorByteSize(tensor);
     Borrow::Item item{static_cast<const uint8_t*>(api_.TF_TensorData(tensor)), bytes, api_.TF_TensorType(tensor)};
-    if (bytes > 0 && memory_.MayChange(tensor)) {
+    if (bytes > 0 && memory_.MayChange(tensor, seen)) {
       AlignedBuffer copy = AlignedBuffer::Allocate(bytes);
       if (!copy.empty()) std::memcpy(copy.data(), item.data, bytes);
       api_.TF_DeleteTensor(tensor);
@@ -134,6 +135,7 @@ Status TensorFlowRuntime::Take(TF_OpKernelContext* context, Borrow& job) const {
     } else {
       job.tensors_.push_back(tensor);
     }
+    job.bytes_ += bytes;
     job.items_.push_back(item);
   }
   return Status::Ok();

@@ -21,9 +21,10 @@
 // job that the calling thread has begun: eager execution on the host runs the kernel on the thread that asks for it.
 namespace tensor_checkpoint {
 
-// References to tensors, taken by the borrow op. Owned by the JS environment that runs TensorFlow; made, filled and
-// destroyed on its thread, because the memory of a tensor may be a typed array of that environment's, which TensorFlow
-// gives back through Node-API. The addresses may be read by any thread as long as it lives.
+// References to tensors, taken by the borrow op. Made and filled on the thread of the JS environment that runs TensorFlow,
+// and owned by that environment. Tensors in the memory of typed arrays, which TensorFlow gives back through Node-API, are
+// copied and given back at once, on that thread; what is held is TensorFlow's own, so that a Borrow may be destroyed on
+// any thread. The addresses may be read by any thread as long as it lives.
 class Borrow {
  public:
   struct Item {
@@ -39,6 +40,7 @@ class Borrow {
 
   // In the order of the op's inputs, over all its executions.
   const std::vector<Item>& items() const { return items_; }
+  uint64_t bytes() const { return bytes_; }
   // Bytes that were copied because their memory isn't TensorFlow's alone.
   uint64_t copied() const { return copied_; }
 
@@ -47,6 +49,7 @@ class Borrow {
   std::vector<TF_Tensor*> tensors_;
   std::vector<Item> items_;
   std::vector<AlignedBuffer> copies_;
+  uint64_t bytes_ = 0;
   uint64_t copied_ = 0;
 };
 

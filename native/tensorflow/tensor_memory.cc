@@ -95,16 +95,21 @@ const uintptr_t* TensorMemory::BufferOf(const TF_Tensor* tensor) const {
   return reinterpret_cast<const uintptr_t*>(interface[buffer_at_]);
 }
 
-bool TensorMemory::MayChange(const TF_Tensor* tensor) const {
+bool TensorMemory::MayChange(const TF_Tensor* tensor, Seen& seen) const {
   const uintptr_t* buffer = BufferOf(tensor);
   if (buffer == nullptr) return false;
   if (buffer[0] == callers_class_) return CallersBuffer(buffer);
   // A slice of another tensor has that one's buffer next to its data pointer. In other classes, something else is there:
-  // an allocator, as a rule.
+  // as a rule the allocator, which is the same for all.
   uintptr_t next[kWords];
   const uintptr_t root = buffer[data_at_ + 1];
-  if (ReadWords(root, {next, deallocator_at_ + 1}) != deallocator_at_ + 1) return false;
-  return next[0] == callers_class_ && CallersBuffer(next);
+  if (root == seen.harmless_root) return false;
+  if (ReadWords(root, {next, deallocator_at_ + 1}) == deallocator_at_ + 1 && next[0] == callers_class_ &&
+      CallersBuffer(next)) {
+    return true;
+  }
+  seen.harmless_root = root;
+  return false;
 }
 
 bool TensorMemory::CallersBuffer(const uintptr_t* buffer) const {

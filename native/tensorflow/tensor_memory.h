@@ -23,9 +23,15 @@ class TensorMemory {
   // UNSUPPORTED if the layout of this TensorFlow's tensors isn't understood, or memory can't be read safely here.
   static Result<TensorMemory> Learn(const TensorFlowApi& api);
 
+  // What was found behind one tensor, for the next: asking the kernel costs more than all the rest. Good as long as the
+  // tensors that it was passed with are held, since an address may become another object's afterwards.
+  struct Seen {
+    uintptr_t harmless_root = 0;
+  };
+
   // Whether somebody other than TensorFlow may write to this tensor's memory: it, or the tensor that it is a slice of,
-  // was made over a caller's memory, and not by us (see `ours`).
-  bool MayChange(const TF_Tensor* tensor) const;
+  // was made over a caller's memory, and one that isn't trusted.
+  bool MayChange(const TF_Tensor* tensor, Seen& seen) const;
 
   // Memory that was handed over with this deallocator is nobody else's to write to.
   void Trust(TensorFlowApi::Deallocator ours) { trusted_.push_back(reinterpret_cast<uintptr_t>(ours)); }

@@ -94,7 +94,8 @@ class TensorMemoryTest : public ::testing::Test {
   bool MayChange(FakeBuffer* buffer) {
     FakeInterface interface(buffer);
     const TF_Tensor tensor{&interface};
-    return memory_.MayChange(&tensor);
+    TensorMemory::Seen seen;
+    return memory_.MayChange(&tensor, seen);
   }
   TensorFlowApi api_ = FakeApi();
   TensorMemory memory_;
@@ -122,7 +123,8 @@ TEST_F(TensorMemoryTest, OfACallersSliceMayChange) {
 TEST_F(TensorMemoryTest, ThatTensorFlowCopiedDoesNotChange) {
   const int64_t dims[] = {16};
   TF_Tensor* tensor = NewFake(4, dims, 1, memory + 1, 16, Nothing, nullptr);
-  EXPECT_FALSE(memory_.MayChange(tensor));
+  TensorMemory::Seen seen;
+  EXPECT_FALSE(memory_.MayChange(tensor, seen));
   DeleteFake(tensor);
 }
 

@@ -334,7 +334,7 @@ export interface NativeAddon {
   findTensorFlow(): TensorFlowRuntimeInfo | { readonly error: NativeError };
   /** Calls `execute`, which has TensorFlow execute the borrow op on this thread; what that throws is thrown on. */
   borrowTensors(execute: () => void): BorrowedTensors;
-  /** Gives tensors back, which no program may use any more. On the thread that borrowed them; idempotent. */
+  /** Gives tensors back, which no program may use any more. In the environment that borrowed them; idempotent. */
   releaseBorrow(id: number): void;
   /**
    * Calls `execute`, which has TensorFlow execute the provide op once, with N = 1: its output is a tensor in the memory of
