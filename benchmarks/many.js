@@ -7,7 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Checkpoint, HostTensor } from 'tensor-checkpoint';
-import { observe } from './observe.js';
+import { observe } from './lib/observe.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -27,9 +27,9 @@ export async function run(context) {
   const bytes = layoutBytes(layout);
   const dataBytes = Math.max(16 * MiB, Math.round(bytes / 4 / MiB) * MiB);
   workspace.needRoom(bytes * 3.2 + dataBytes, 'The page cache experiment');
-  const memory = bytes + dataBytes + Math.round(bytes / 4) + 320 * MiB;
+  const memory = bytes + dataBytes + Math.round(bytes / 8) + 192 * MiB;
   const data = workspace.path('data');
-  await workspace.run(process.execPath, [ordinary, 'write', data, String(dataBytes)]);
+  await workspace.run(process.execPath, [ordinary, 'write', data, String(dataBytes), '1']);
 
   /** @param {string} what @param {(wrap: readonly string[] | undefined) => Promise<number>} work returns bytes of its own files that are cached */
   const beside = async (what, work) => {
@@ -67,11 +67,16 @@ export async function run(context) {
   });
   const plain = await beside('writing and reading the same bytes the ordinary way', async (wrap) => {
     const file = workspace.path('plain');
-    for (let save = 0; save < SAVES + 1; save++) {
-      workspace.remove('plain');
-      const [command, ...args] = [...(wrap ?? []), process.execPath, ordinary, 'write', file, String(bytes)];
-      await workspace.run(/** @type {string} */ (command), args);
-    }
+    const [command, ...args] = [
+      ...(wrap ?? []),
+      process.execPath,
+      ordinary,
+      'write',
+      file,
+      String(bytes),
+      String(SAVES + 1),
+    ];
+    await workspace.run(/** @type {string} */ (command), args);
     const own = cachedBytes([file]) ?? 0;
     workspace.remove('plain');
     return own;
