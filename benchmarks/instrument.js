@@ -103,7 +103,11 @@ function writeCharts(directory, all, log) {
   }
 }
 
-/** The options that change figures, as somebody else would type them. @param {import('./options.js').BenchOptions} options */
+/** The options that change figures, as somebody else would type them: no place of this machine is in it. @param {import('./options.js').BenchOptions} options */
 export function commandOf(options) {
-  return `npm run bench -- DIR ${options.argv.join(' ')}`.trim();
+  const elsewhere = /^--(json|charts|python)(=|$)/;
+  const words = options.argv.filter(
+    (word, index) => !elsewhere.test(word) && !/^--(json|charts|python)$/.test(options.argv[index - 1] ?? ''),
+  );
+  return `npm run bench -- DIR ${words.join(' ')}`.trim();
 }

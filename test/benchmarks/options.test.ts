@@ -37,8 +37,9 @@ describe('the command line', () => {
     expect(parseOptions(['--help'])).toBeNull();
   });
 
-  it('can be written down again, without the directory of this machine', () => {
-    const options = parseOptions(['/home/me/data', 'tax', '--size', '1GiB']);
+  it('can be written down again, without the places of this machine', () => {
+    const places = ['--json', '/home/me/x.json', '--charts=/home/me/charts', '--python', '/usr/bin/python3'];
+    const options = parseOptions(['/home/me/data', 'tax', ...places, '--size', '1GiB']);
     expect(commandOf(options!)).toBe('npm run bench -- DIR tax --size 1GiB');
   });
 
