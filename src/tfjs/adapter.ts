@@ -58,7 +58,7 @@ export function tfjs(tf: TensorFlowJs): TfjsAdapter {
   function make(value: object): TrackableNode | undefined {
     if (runtime.isVariable(value)) return variableNode(value, runtime, freezer);
     if (runtime.isTensor(value)) return looseTensorNode(value, runtime, freezer);
-    if (runtime.isModel(value)) return modelNode(value, parts, runtime);
+    if (runtime.isModel(value)) return modelNode(value, parts, runtime, (child) => adapter.adapt(child));
     if (runtime.isLayer(value)) return layerNode(value, parts, runtime, freezer);
     if (runtime.isOptimizer(value)) {
       const trained = () => {
@@ -70,7 +70,7 @@ export function tfjs(tf: TensorFlowJs): TfjsAdapter {
     return undefined;
   }
 
-  return {
+  const adapter: TfjsAdapter = {
     name: 'tfjs',
     get path() {
       return typeof runtime.links.current() === 'string' ? 'data' : 'borrow';
@@ -93,4 +93,5 @@ export function tfjs(tf: TensorFlowJs): TfjsAdapter {
       return known;
     },
   };
+  return adapter;
 }

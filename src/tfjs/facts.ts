@@ -15,8 +15,19 @@ export interface ModelFacts {
   readonly userDefinedMetadata?: Record<string, unknown>;
   /** Elements of all weights. */
   readonly parameters: number;
+  /** The weights in the order of `model.weights`. */
+  readonly weights: readonly WeightFacts[];
   /** Why there is no topology. */
   readonly problem?: string;
+}
+
+/** A weight: what TensorFlow.js calls it in a model.json, and where it is. */
+export interface WeightFacts {
+  readonly name: string;
+  /** Local names from the model's node to the value's. */
+  readonly path: readonly string[];
+  /** `optimizer` for the state of an optimizer that was saved by TensorFlow.js's own interface. */
+  readonly group?: string;
 }
 
 /** What an optimizer is; `config` is missing where its class doesn't tell. */
@@ -32,7 +43,7 @@ interface TrainingConfig {
 }
 
 /** Never throws: a model that can't say what it is can be saved all the same. */
-export function modelFacts(model: TfLayersModel): string {
+export function modelFacts(model: TfLayersModel, weights: readonly WeightFacts[]): string {
   const topology = attempt(() => model.toJSON(null, false) as Record<string, unknown>);
   const { keras_version: version } = ('value' in topology ? topology.value : {}) as { keras_version?: string };
   const training = model as TfLayersModel & TrainingConfig;
@@ -44,18 +55,14 @@ export function modelFacts(model: TfLayersModel): string {
     trainingConfig: config !== undefined && 'value' in config ? config.value : undefined,
     userDefinedMetadata: model.getUserDefinedMetadata?.() as Record<string, unknown> | undefined,
     parameters: parametersOf(model),
+    weights,
     problem: 'problem' in topology ? topology.problem : undefined,
   };
   const text = attempt(() => wellFormed(JSON.stringify(facts)));
   if ('value' in text) return text.value;
   const { generatedBy, parameters } = facts;
-  return JSON.stringify({
-    format: 'layers-model',
-    generatedBy,
-    modelTopology: null,
-    parameters,
-    problem: text.problem,
-  });
+  const { problem } = text;
+  return JSON.stringify({ format: 'layers-model', generatedBy, modelTopology: null, parameters, weights: [], problem });
 }
 
 export function optimizerFacts(optimizer: TfOptimizer): string {

@@ -12,6 +12,8 @@ export {
   type ModelTopologyOptions,
   modelTopology,
 } from './describe.ts';
+export { type ExportedTfjsModel, type ExportTfjsModelOptions, exportTfjsModel } from './export-model.ts';
+export { type ImportTfjsModelOptions, importTfjsModel } from './import-model.ts';
 export { type LoadedModel, type LoadModelOptions, loadModel, type TensorFlowJsModels } from './load-model.ts';
 export {
   type DatasetLike,
@@ -20,4 +22,5 @@ export {
   type ResumableSource,
   resumable,
 } from './resumable.ts';
+export { type CheckpointRouterOptions, registerCheckpointRouter, type TensorFlowJsIo } from './router.ts';
 export type { TensorFlowJs } from './types.ts';

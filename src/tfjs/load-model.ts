@@ -3,8 +3,10 @@ import { optionsObject } from '../checkpoint/options.ts';
 import { CheckpointError, isCheckpointError } from '../errors.ts';
 import { resolvePrefix } from '../manager/latest.ts';
 import { tfjs } from './adapter.ts';
-import { findModel, type ModelTopology } from './describe.ts';
+import { findModel } from './describe.ts';
+import { loadArtifacts } from './router.ts';
 import type { TensorFlowJs } from './types.ts';
+import { NAMED_WEIGHTS } from './weight-paths.ts';
 
 /** A `tf` with layers, that builds models. */
 export interface TensorFlowJsModels extends TensorFlowJs {
@@ -51,7 +53,17 @@ export async function loadModel<T extends TensorFlowJsModels>(
   const adapter = tfjs(tf);
   const prefix = await resolvePrefix(prefixOrDirectory);
   const { path, topology } = await findModel(prefix, at, 'loadModel');
-  const model = await build(tf, topology, compile, prefix);
+  if (topology.weights.some((weight) => weight.path[0] === NAMED_WEIGHTS)) {
+    // Imported, or saved by TensorFlow.js's own interface: its loader knows the names.
+    const { trainingConfig, ...artifacts } = (await loadArtifacts(prefix, at)) as { trainingConfig?: object };
+    return (await build(
+      tf,
+      compile && trainingConfig ? { ...artifacts, trainingConfig } : artifacts,
+      prefix,
+    )) as LoadedModel<T>;
+  }
+  const { trainingConfig, ...rest } = topology;
+  const model = await build(tf, compile && trainingConfig !== undefined ? topology : rest, prefix);
   const root = [...path].reverse().reduce<unknown>((value, name) => ({ [name]: value }), model);
   try {
     const status = await new Checkpoint(root as Record<string, unknown>, { adapters: [adapter] }).read(prefix, read);
@@ -63,20 +75,14 @@ export async function loadModel<T extends TensorFlowJsModels>(
   return model as LoadedModel<T>;
 }
 
-async function build(
-  tf: TensorFlowJsModels,
-  topology: ModelTopology,
-  compile: boolean,
-  prefix: string,
-): Promise<object> {
-  const { trainingConfig, ...rest } = topology;
-  const artifacts = compile && trainingConfig !== undefined ? topology : rest;
+async function build(tf: TensorFlowJsModels, artifacts: object, prefix: string): Promise<object> {
   try {
     return await tf.loadLayersModel({ load: async () => artifacts } as never);
   } catch (cause) {
     if (isCheckpointError(cause)) throw cause;
     const message = cause instanceof Error ? cause.message : String(cause);
-    const hint = artifacts === topology ? ' With { compile: false } the model is built without its optimizer.' : '';
+    const hint =
+      'trainingConfig' in artifacts ? ' With { compile: false } the model is built without its optimizer.' : '';
     throw new CheckpointError('UNSUPPORTED', `TensorFlow.js can't build the model of ${prefix}: ${message}${hint}`, {
       path: prefix,
       cause,

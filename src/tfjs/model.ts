@@ -3,6 +3,7 @@ import { modelFacts } from './facts.ts';
 import type { Parts } from './part.ts';
 import type { Runtime } from './runtime.ts';
 import type { TfLayer, TfLayersModel, TfLayerVariable, TfOptimizer, TfVariable } from './types.ts';
+import { NAMED_WEIGHTS, WeightPaths } from './weight-paths.ts';
 
 /** Fields of tfjs-layers' LayersModel and Sequential. */
 interface ModelFields {
@@ -22,7 +23,12 @@ export const MODEL_FACTS = '_tfjs_model';
  * has it below `_functional`. The optimizer of a compiled model hangs below the model, and what
  * TensorFlow.js's model.json would say of it: Keras passes that over, and describeCheckpoint() tells it.
  */
-export function modelNode(model: TfLayersModel, parts: Parts, runtime: Runtime): TrackableNode {
+export function modelNode(
+  model: TfLayersModel,
+  parts: Parts,
+  runtime: Runtime,
+  adapt: (value: unknown) => TrackableNode | undefined,
+): TrackableNode {
   const operations = parts.list(model, '_operations', () => operationsOf(model, runtime));
   const functional = parts.of(model, '_functional', () => ({
     description: '_functional',
@@ -31,7 +37,15 @@ export function modelNode(model: TfLayersModel, parts: Parts, runtime: Runtime):
   const [edge, part] = runtime.isSequential(model)
     ? (['_functional', functional] as const)
     : (['_operations', operations] as const);
-  const facts = parts.text(model, MODEL_FACTS, () => modelFacts(model));
+  const paths = new WeightPaths(model, adapt);
+  const facts = parts.text(model, MODEL_FACTS, () => modelFacts(model, paths.now()));
+  const named = parts.of(model, NAMED_WEIGHTS, () => ({
+    description: NAMED_WEIGHTS,
+    *children() {
+      for (const weight of model.weights) yield [weight.originalName, weight.read()] as const;
+    },
+  }));
+  let isByName = false;
   return {
     identity: model,
     description: model.getClassName(),
@@ -40,6 +54,14 @@ export function modelNode(model: TfLayersModel, parts: Parts, runtime: Runtime):
       const optimizer = optimizerOf(model);
       if (optimizer !== undefined) yield ['optimizer', optimizer];
       yield [MODEL_FACTS, facts];
+      if (isByName) yield [NAMED_WEIGHTS, named];
+    },
+    beforeRestore(stored) {
+      // Of a model that was imported: its weights are known by TensorFlow.js's names alone.
+      isByName = stored.child(NAMED_WEIGHTS) !== undefined;
+    },
+    afterRestore() {
+      isByName = false;
     },
   };
 }

@@ -1,0 +1,69 @@
+import { type Bundle, type BundleEntryInfo, openBundle } from '../bundle/index.ts';
+import { OBJECT_GRAPH_KEY, VARIABLE_VALUE } from '../checkpoint/index.ts';
+import { decodeObjectGraph } from '../checkpoint/object-graph.ts';
+import { CheckpointError } from '../errors.ts';
+import { findModel, type ModelTopology } from './describe.ts';
+
+/** A weight of a stored model, by TensorFlow.js's name. */
+export interface StoredWeight {
+  readonly name: string;
+  readonly key: string;
+  readonly entry: BundleEntryInfo;
+  readonly group?: string;
+}
+
+/** A stored model: what it is, and where its weights are. */
+export interface StoredModel {
+  readonly bundle: Bundle;
+  readonly topology: ModelTopology;
+  readonly weights: readonly StoredWeight[];
+}
+
+/** dtypes that a model.json can have; their bytes are those of the checkpoint. */
+const DTYPES: ReadonlySet<string> = new Set(['float32', 'int32', 'bool', 'complex64']);
+
+/**
+ * Finds the weights of a model in a checkpoint, without reading them.
+ *
+ * @throws CheckpointError as modelTopology(); UNSUPPORTED for weights that a model.json can't hold.
+ */
+export async function openStoredModel(prefix: string, model: string | undefined, what: string): Promise<StoredModel> {
+  const { path, topology } = await findModel(prefix, model, what);
+  const bundle = await openBundle(prefix);
+  const { data } = await bundle.readTensor(OBJECT_GRAPH_KEY);
+  const { nodes } = decodeObjectGraph((data as Uint8Array[])[0]!, prefix);
+  const childOf = (node: number, name: string) =>
+    nodes[node]?.children.find(({ localName }) => localName === name)?.nodeId ?? -1;
+  const root = path.reduce(childOf, 0);
+  const weights = topology.weights.map(({ name, path: below, group }): StoredWeight => {
+    const node = nodes[below.reduce(childOf, root)];
+    const key = node?.attributes.find((attribute) => attribute.name === VARIABLE_VALUE)?.checkpointKey;
+    if (key === undefined || !bundle.has(key)) {
+      throw new CheckpointError('DATA_LOSS', `${prefix} says that its model has a weight '${name}', and holds none.`, {
+        path: prefix,
+      });
+    }
+    const entry = bundle.info(key);
+    if (!DTYPES.has(entry.dtype)) {
+      const held = [...DTYPES].join(', ');
+      throw new CheckpointError(
+        'UNSUPPORTED',
+        `${what}: the weight '${name}' is stored as ${entry.dtype}; a TensorFlow.js model holds ${held}.`,
+        { path: prefix, key },
+      );
+    }
+    return { name, key, entry, group };
+  });
+  const names = new Set<string>();
+  for (const { name } of weights) {
+    if (names.has(name)) {
+      throw new CheckpointError(
+        'UNSUPPORTED',
+        `${what}: two weights of the model are called '${name}', and TensorFlow.js knows weights by name. Name the layers differently.`,
+        { path: prefix },
+      );
+    }
+    names.add(name);
+  }
+  return { bundle, topology, weights };
+}

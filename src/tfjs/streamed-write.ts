@@ -1,0 +1,168 @@
+import { basename, dirname } from 'node:path';
+import { maskCrc } from '../bundle/crc.ts';
+import { type BundlePlan, indexPath, parseDataName, planBundle } from '../bundle/index.ts';
+import { Capturer } from '../checkpoint/capture.ts';
+import { dataFiles } from '../checkpoint/checkpoint-files.ts';
+import { composeRemoval, noData } from '../checkpoint/commit.ts';
+import { enterPrefix, leavePrefix } from '../checkpoint/lanes.ts';
+import { promiseOf } from '../checkpoint/steps.ts';
+import { temporaryName } from '../checkpoint/temporary-names.ts';
+import type { TrackableNode } from '../checkpoint/trackable.ts';
+import { walkNow } from '../checkpoint/tree.ts';
+import { invalidArgument } from '../errors.ts';
+import { ExtentKind, type Step } from '../native/contract.ts';
+import { allocate, crc32c, makeDirectoriesSync, readDirectorySync, runSave } from '../native/engine.ts';
+import type { MemoryRange } from '../tensor/memory.ts';
+
+/** Bytes of a data file, and so of the memory that is needed; a larger tensor gets a file of its own. */
+const FILE_BYTES = 256 * 2 ** 20;
+const SUM_BYTES = 8 * 2 ** 20;
+const OPTIONS = { threads: 0, stagingBytes: 64 * 2 ** 20, copy: false, durable: true, direct: true, progress: false };
+
+/** Fills memory with the bytes of these tensors, together. */
+export type Fill = (tensors: readonly { readonly key: string; readonly into: MemoryRange }[]) => Promise<void>;
+
+/**
+ * Writes a checkpoint whose tensors come one data file at a time, so that no more of it is in memory. Values of fixed
+ * width have sources of kind `address` that are never read: `fill` brings their bytes. The commit is that of a save:
+ * the data files are durable before the index, which makes the checkpoint, is renamed into place. After a failure
+ * nothing is left; after a crash, data files without an index, which mean nothing to any reader.
+ *
+ * @throws CheckpointError INVALID_ARGUMENT where there is a checkpoint at `prefix`.
+ */
+export async function writeStreamed(
+  prefix: string,
+  root: TrackableNode,
+  fill: Fill,
+  signal?: AbortSignal,
+): Promise<void> {
+  await enterPrefix(prefix);
+  try {
+    await write(prefix, root, fill, signal);
+  } finally {
+    leavePrefix(prefix);
+  }
+}
+
+async function write(prefix: string, root: TrackableNode, fill: Fill, signal: AbortSignal | undefined): Promise<void> {
+  const tree = walkNow(root, (value) => value as TrackableNode);
+  const { entries } = await promiseOf(new Capturer().capture(tree));
+  const directory = dirname(prefix);
+  const names = readDirectorySync(directory);
+  const created = names === null ? makeDirectoriesSync(directory) : [];
+  if (names?.includes(basename(indexPath(prefix)))) {
+    throw invalidArgument(`There is a checkpoint at ${prefix} already. Choose another prefix, or remove it first.`, {
+      path: prefix,
+    });
+  }
+  const taken = dataFiles(prefix, names ?? []).map((path) => parseDataName(path)!.count);
+  const plan = planBundle(entries, { prefix, maxShardBytes: FILE_BYTES, avoidShardCounts: new Set(taken) });
+  const sums = new Uint32Array(plan.tensorCount);
+  let begun = 0;
+  try {
+    const image = allocate(Math.max(1, ...plan.files.sizes));
+    for (const file of plan.files.paths.keys()) {
+      await fillFile(plan, file, image, fill, sums);
+      begun = file + 1;
+      await writeFile(plan, file, image, signal);
+    }
+    await publish(prefix, plan, sums, created, signal);
+  } catch (error) {
+    const data = plan.files.paths.slice(0, begun);
+    // What failed first is what the caller has to know.
+    await runSave(composeRemoval([{ index: '', data }], OPTIONS)).finished.catch(() => {});
+    throw error;
+  }
+}
+
+/** The bytes of a data file as they will lie in it, and the checksums of its tensors. */
+async function fillFile(
+  plan: BundlePlan,
+  file: number,
+  image: ArrayBuffer,
+  fill: Fill,
+  sums: Uint32Array,
+): Promise<void> {
+  const { extents } = plan;
+  const wanted: { key: string; into: MemoryRange; tensor: number }[] = [];
+  // What lies between tensors is zero, whatever the buffer held for the file before.
+  for (let at = 0; at < plan.files.sizes[file]!; at += SUM_BYTES) {
+    new Uint8Array(image, at, Math.min(SUM_BYTES, plan.files.sizes[file]! - at)).fill(0);
+  }
+  for (let i = 0; i < extents.bytes.length; i++) {
+    if (extents.file[i] !== file) continue;
+    const [byteOffset, byteLength] = [extents.fileOffset[i]!, extents.bytes[i]!];
+    const tensor = extents.tensor[i]!;
+    if (extents.kind[i] === ExtentKind.jsMemory) {
+      const text = new Uint8Array(plan.buffers[extents.buffer[i]!]!, extents.source[i]!, byteLength);
+      new Uint8Array(image, byteOffset, byteLength).set(text);
+    } else wanted.push({ key: plan.keyOf(tensor), into: { buffer: image, byteOffset, byteLength }, tensor });
+  }
+  if (wanted.length > 0) await fill(wanted);
+  for (const { tensor, into } of wanted) {
+    for (let at = 0; at < into.byteLength; at += SUM_BYTES) {
+      const piece = new Uint8Array(image, into.byteOffset + at, Math.min(SUM_BYTES, into.byteLength - at));
+      sums[tensor] = crc32c(piece, sums[tensor]);
+      if (at + SUM_BYTES < into.byteLength) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+async function writeFile(
+  plan: BundlePlan,
+  file: number,
+  image: ArrayBuffer,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const bytes = Float64Array.of(plan.files.sizes[file]!);
+  const one = () => new Uint32Array(1);
+  const program = {
+    ...noData(),
+    files: { paths: [plan.files.paths[file]!], sizes: bytes },
+    buffers: [image],
+    extents: {
+      kind: new Uint8Array(1),
+      buffer: one(),
+      source: new Float64Array(1),
+      bytes,
+      file: one(),
+      fileOffset: new Float64Array(1),
+      tensor: one(),
+    },
+    tensorCount: 1,
+    blobs: [],
+    steps: [{ op: 'write' }, { op: 'sync' }] satisfies Step[],
+    undo: [],
+    options: OPTIONS,
+  };
+  await runSave(program, { signal }).finished;
+}
+
+async function publish(
+  prefix: string,
+  plan: BundlePlan,
+  sums: Uint32Array,
+  created: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { bytes, patches, seals } = plan.index;
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  patches.position.forEach((position, i) => {
+    view.setUint32(position, maskCrc(sums[patches.tensor[i]!]!), true);
+  });
+  const directory = dirname(prefix);
+  const parents = new Set(created.map((made) => dirname(made)));
+  parents.delete(directory);
+  const steps: Step[] = [
+    { op: 'create', blob: 0 },
+    { op: 'finish', blob: 0 },
+    { op: 'sync' },
+    ...[directory, ...parents].map((path): Step => ({ op: 'syncDirectory', path })),
+    { op: 'publish', blob: 0, path: indexPath(prefix), commits: true },
+    { op: 'syncDirectory', path: directory },
+    { op: 'milestone', name: 'committed' },
+  ];
+  const blobs = [{ temporaryPath: temporaryName(indexPath(prefix)), bytes, seals }];
+  const undo: Step[] = [{ op: 'unlink', path: indexPath(prefix) }];
+  await runSave({ ...noData(), blobs, steps, undo, options: OPTIONS }, { signal }).finished;
+}
