@@ -228,12 +228,14 @@ async function numberAt(
   return Number(((await reader.getTensor(key)).data as ArrayLike<number | bigint>)[0]);
 }
 
-function childOf(graph: ObjectGraph, node: number, name: string): number | undefined {
+/** @internal */
+export function childOf(graph: ObjectGraph, node: number, name: string): number | undefined {
   for (const { nodeId, localName } of childrenOf(graph, node)) if (localName === name) return nodeId;
   return undefined;
 }
 
-function keyOf(graph: ObjectGraph, node: number, attribute: string): string | undefined {
+/** @internal */
+export function keyOf(graph: ObjectGraph, node: number, attribute: string): string | undefined {
   return graph.attributeKeys[attributeRow(graph, node, attribute)];
 }
 

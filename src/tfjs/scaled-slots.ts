@@ -108,8 +108,10 @@ function captureScaled(slot: TfVariable, factor: number, runtime: Runtime, freez
       if (released) throw new Error('the snapshot was released before it was read');
       const scaled = runtime.scaled(frozen, factor);
       inner = freezer.capture(scaled);
+      // Asked for while the tensor lives: a backend may lend its buffer only then.
+      const bytes = inner.source;
       scaled.dispose();
-      return inner.source;
+      return bytes;
     },
   );
   source.catch(() => {});

@@ -1,8 +1,9 @@
 import { type Bundle, type BundleEntryInfo, openBundle } from '../bundle/index.ts';
+import { decodeObjectGraph } from '../checkpoint/decode-object-graph.ts';
 import { OBJECT_GRAPH_KEY, VARIABLE_VALUE } from '../checkpoint/index.ts';
-import { decodeObjectGraph } from '../checkpoint/object-graph.ts';
 import { CheckpointError } from '../errors.ts';
-import { findModel, type ModelTopology } from './describe.ts';
+import { promiseOf, ShortTurns } from '../steps.ts';
+import { childOf, findModel, keyOf, type ModelTopology } from './describe.ts';
 
 /** A weight of a stored model, by TensorFlow.js's name. */
 export interface StoredWeight {
@@ -31,13 +32,13 @@ export async function openStoredModel(prefix: string, model: string | undefined,
   const { path, topology } = await findModel(prefix, model, what);
   const bundle = await openBundle(prefix);
   const { data } = await bundle.readTensor(OBJECT_GRAPH_KEY);
-  const { nodes } = decodeObjectGraph((data as Uint8Array[])[0]!, prefix);
-  const childOf = (node: number, name: string) =>
-    nodes[node]?.children.find(({ localName }) => localName === name)?.nodeId ?? -1;
-  const root = path.reduce(childOf, 0);
-  const weights = topology.weights.map(({ name, path: below, group }): StoredWeight => {
-    const node = nodes[below.reduce(childOf, root)];
-    const key = node?.attributes.find((attribute) => attribute.name === VARIABLE_VALUE)?.checkpointKey;
+  const graph = await promiseOf(decodeObjectGraph((data as Uint8Array[])[0]!, prefix, new ShortTurns()));
+  const below = (from: number | undefined, path: readonly string[]) =>
+    path.reduce<number | undefined>((at, name) => (at === undefined ? undefined : childOf(graph, at, name)), from);
+  const root = below(0, path);
+  const weights = topology.weights.map(({ name, path: way, group }): StoredWeight => {
+    const at = below(root, way);
+    const key = at === undefined ? undefined : keyOf(graph, at, VARIABLE_VALUE);
     if (key === undefined || !bundle.has(key)) {
       throw new CheckpointError('DATA_LOSS', `${prefix} says that its model has a weight '${name}', and holds none.`, {
         path: prefix,

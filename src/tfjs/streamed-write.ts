@@ -1,17 +1,17 @@
 import { basename, dirname } from 'node:path';
 import { maskCrc } from '../bundle/crc.ts';
-import { type BundlePlan, indexPath, parseDataName, planBundle } from '../bundle/index.ts';
-import { Capturer } from '../checkpoint/capture.ts';
+import { type BundlePlan, BundlePlanner, indexPath, parseDataName } from '../bundle/index.ts';
+import { Capturer, Frozen } from '../checkpoint/capture.ts';
 import { dataFiles } from '../checkpoint/checkpoint-files.ts';
 import { composeRemoval, noData } from '../checkpoint/commit.ts';
 import { enterPrefix, leavePrefix } from '../checkpoint/lanes.ts';
-import { promiseOf } from '../checkpoint/steps.ts';
 import { temporaryName } from '../checkpoint/temporary-names.ts';
 import type { TrackableNode } from '../checkpoint/trackable.ts';
 import { walkNow } from '../checkpoint/tree.ts';
 import { invalidArgument } from '../errors.ts';
 import { ExtentKind, type Step } from '../native/contract.ts';
 import { allocate, crc32c, makeDirectoriesSync, readDirectorySync, runSave } from '../native/engine.ts';
+import { promiseOf, ShortTurns } from '../steps.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 
 /** Bytes of a data file, and so of the memory that is needed; a larger tensor gets a file of its own. */
@@ -46,7 +46,11 @@ export async function writeStreamed(
 
 async function write(prefix: string, root: TrackableNode, fill: Fill, signal: AbortSignal | undefined): Promise<void> {
   const tree = walkNow(root, (value) => value as TrackableNode);
-  const { entries } = await promiseOf(new Capturer().capture(tree));
+  const frozen = new Frozen();
+  frozen.freeze(tree, 0, tree.values.length);
+  frozen.locate(tree, 0, tree.values.length);
+  const turns = new ShortTurns();
+  const { columns } = await promiseOf(new Capturer().capture(tree, frozen, turns));
   const directory = dirname(prefix);
   const names = readDirectorySync(directory);
   const created = names === null ? makeDirectoriesSync(directory) : [];
@@ -56,7 +60,8 @@ async function write(prefix: string, root: TrackableNode, fill: Fill, signal: Ab
     });
   }
   const taken = dataFiles(prefix, names ?? []).map((path) => parseDataName(path)!.count);
-  const plan = planBundle(entries, { prefix, maxShardBytes: FILE_BYTES, avoidShardCounts: new Set(taken) });
+  const options = { prefix, maxShardBytes: FILE_BYTES, avoidShardCounts: new Set(taken) };
+  const plan = await promiseOf(new BundlePlanner().planColumns(columns, options, turns));
   const sums = new Uint32Array(plan.tensorCount);
   let begun = 0;
   try {
