@@ -13,7 +13,7 @@ import {
 import { FitState } from './fit-state.ts';
 import { fittedAdapters } from './fitted.ts';
 import { disposeLogs, KeptLogs, resolveLogs } from './logs.ts';
-import { OptionCheck } from './options.ts';
+import { flag, normalizeOptions, type OptionSpecs, objectsBeside, SAVE_FREQ, WRITE } from './options.ts';
 import { removeBackup } from './remove-backup.ts';
 import { replayStep, setReplaying } from './replay.ts';
 
@@ -84,35 +84,23 @@ export function backupAndRestore<T extends TensorFlowJsLayers>(
   tf: T,
   options: BackupAndRestoreOptions,
 ): InstanceType<T['Callback']> & Closable {
-  return callbackFor(tf, WHAT, new BackupAndRestore(tf, normalize(options)));
+  return callbackFor(tf, WHAT, new BackupAndRestore(tf, normalizeOptions<Normalized>(WHAT, options, OPTIONS)));
 }
 
 type Normalized = Required<BackupAndRestoreOptions>;
 
-function normalize(options: BackupAndRestoreOptions): Normalized {
-  const check = new OptionCheck<BackupAndRestoreOptions>(WHAT, options, [
-    'directory',
-    'saveFreq',
-    'deleteCheckpoint',
-    'signals',
-    'deadlineSeconds',
-    'objects',
-    'write',
-  ]);
-  check.saveFreq('saveFreq');
-  check.flags('deleteCheckpoint');
-  check.require('signals', 'a list of signals', Array.isArray);
-  check.objects('objects', ['model', 'fit']);
-  return {
-    directory: options.directory,
-    saveFreq: options.saveFreq ?? 'epoch',
-    deleteCheckpoint: options.deleteCheckpoint ?? true,
-    signals: options.signals ?? [],
-    deadlineSeconds: options.deadlineSeconds ?? 25,
-    objects: options.objects ?? {},
-    write: { enableAsync: true, ...options.write },
-  };
-}
+const OPTIONS: OptionSpecs<Normalized> = {
+  saveFreq: SAVE_FREQ,
+  deleteCheckpoint: flag(true),
+  signals: { fallback: [], expected: 'a list of signals', fits: Array.isArray },
+  deadlineSeconds: {
+    fallback: 25,
+    expected: 'a number of seconds above 0',
+    fits: (value) => typeof value === 'number' && value > 0,
+  },
+  objects: objectsBeside('model', 'fit'),
+  write: WRITE,
+};
 
 /** What is open during one training. */
 interface Session {

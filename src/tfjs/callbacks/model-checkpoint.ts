@@ -13,7 +13,7 @@ import {
 import { fittedAdapters } from './fitted.ts';
 import { type Logs, resolveLogs } from './logs.ts';
 import { Monitor, type MonitorMode } from './monitor.ts';
-import { OptionCheck } from './options.ts';
+import { flag, normalizeOptions, type OptionSpecs, objectsBeside, SAVE_FREQ, WRITE } from './options.ts';
 import { isReplaying } from './replay.ts';
 import { type Predecessor, predecessorIn, TrainingRecord } from './training-record.ts';
 
@@ -96,45 +96,37 @@ export function modelCheckpoint<T extends TensorFlowJsLayers>(
   tf: T,
   options: ModelCheckpointOptions,
 ): InstanceType<T['Callback']> & Closable {
-  return callbackFor(tf, WHAT, new ModelCheckpoint(tf, normalize(options)));
+  return callbackFor(tf, WHAT, new ModelCheckpoint(tf, normalizeOptions<Normalized>(WHAT, options, OPTIONS)));
 }
 
-type Normalized = Required<Omit<ModelCheckpointOptions, 'initialValueThreshold'>> &
-  Pick<ModelCheckpointOptions, 'initialValueThreshold'>;
+type Normalized = Required<Omit<ModelCheckpointOptions, 'initialValueThreshold'>> & {
+  initialValueThreshold: number | undefined;
+};
 
-function normalize(options: ModelCheckpointOptions): Normalized {
-  const check = new OptionCheck<ModelCheckpointOptions>(WHAT, options, [
-    'directory',
-    'monitor',
-    'mode',
-    'saveBestOnly',
-    'saveFreq',
-    'initialValueThreshold',
-    'maxToKeep',
-    'verbose',
-    'objects',
-    'write',
-  ]);
-  check.require('monitor', 'the name of a logged value', (value) => typeof value === 'string' && value !== '');
-  check.require('mode', "'auto', 'min' or 'max'", (value) => ['auto', 'min', 'max'].includes(value as string));
-  check.flags('saveBestOnly');
-  check.saveFreq('saveFreq');
-  check.require('initialValueThreshold', 'a number', (value) => typeof value === 'number' && !Number.isNaN(value));
-  check.require('verbose', '0 or 1', (value) => value === 0 || value === 1);
-  check.objects('objects', ['model', 'training']);
-  return {
-    directory: options.directory,
-    monitor: options.monitor ?? 'val_loss',
-    mode: options.mode ?? 'auto',
-    saveBestOnly: options.saveBestOnly ?? false,
-    saveFreq: options.saveFreq ?? 'epoch',
-    initialValueThreshold: options.initialValueThreshold,
-    maxToKeep: options.maxToKeep === undefined ? 5 : options.maxToKeep,
-    verbose: options.verbose ?? 0,
-    objects: options.objects ?? {},
-    write: { enableAsync: true, ...options.write },
-  };
-}
+const OPTIONS: OptionSpecs<Normalized> = {
+  monitor: {
+    fallback: 'val_loss',
+    expected: 'the name of a logged value',
+    fits: (value) => typeof value === 'string' && value !== '',
+  },
+  mode: {
+    fallback: 'auto',
+    expected: "'auto', 'min' or 'max'",
+    fits: (value) => value === 'auto' || value === 'min' || value === 'max',
+  },
+  saveBestOnly: flag(false),
+  saveFreq: SAVE_FREQ,
+  initialValueThreshold: {
+    fallback: undefined,
+    expected: 'a number',
+    fits: (value) => typeof value === 'number' && !Number.isNaN(value),
+  },
+  // The manager says what it must be.
+  maxToKeep: { fallback: 5, expected: 'null or a number', fits: () => true },
+  verbose: { fallback: 0, expected: '0 or 1', fits: (value) => value === 0 || value === 1 },
+  objects: objectsBeside('model', 'training'),
+  write: WRITE,
+};
 
 /** What is open during one training. */
 interface Session {
