@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Checkpoint, CheckpointManager, HostTensor } from 'tensor-checkpoint';
 import { tfjs } from 'tensor-checkpoint/tfjs';
-import { observe } from './observe.js';
+import { observe } from './lib/observe.js';
 
 const task = JSON.parse(process.argv[2]);
 const tf = createRequire(fileURLToPath(new URL('../.tfjs-node/', import.meta.url)))('@tensorflow/tfjs-node');
@@ -95,7 +95,7 @@ async function saveRounds(objects, bytes) {
     const training = train();
     await new Promise((resolve) => setTimeout(resolve, 50));
     // The clock stops at the commit: deleting the checkpoint before is no part of it.
-    const { result, ...figures } = await observe(() => manager.begin().committed);
+    const { result, stallsMs, ...figures } = await observe(() => manager.begin().committed);
     rounds.push({ ...figures, training: await training.end(), quiet: before, rate: bytes / figures.seconds });
     await manager.sync();
   }
@@ -123,7 +123,7 @@ async function restore() {
   const variables = makeVariables(task);
   const bytes = variables.reduce((sum, variable) => sum + variable.size * ELEMENT, 0);
   const checkpoint = new Checkpoint({ tensors: variables }, { adapters: [adapter] });
-  const { result, ...figures } = await observe(() => checkpoint.read(task.prefix, task.options));
+  const { result, stallsMs, ...figures } = await observe(() => checkpoint.read(task.prefix, task.options));
   result.assertExistingObjectsMatched();
   return { ...figures, bytes, path: adapter.path };
 }
@@ -132,7 +132,7 @@ async function restore() {
 async function restoreHost() {
   const tensors = makeHostTensors(task, false);
   const bytes = tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
-  const { result, ...figures } = await observe(() => new Checkpoint({ tensors }).read(task.prefix));
+  const { result, stallsMs, ...figures } = await observe(() => new Checkpoint({ tensors }).read(task.prefix));
   result.assertExistingObjectsMatched();
   return { ...figures, bytes };
 }
@@ -155,14 +155,14 @@ function makeModel() {
 /** TensorFlow.js's own way. */
 async function modelSave() {
   const { model, bytes } = makeModel();
-  const { result, ...figures } = await observe(() => model.save(`file://${task.directory}`));
+  const { result, stallsMs, ...figures } = await observe(() => model.save(`file://${task.directory}`));
   return { ...figures, bytes, files: filesIn(task.directory) };
 }
 
 async function modelCheckpoint() {
   const { model, bytes } = makeModel();
   const checkpoint = new Checkpoint({ model }, { adapters: [adapter] });
-  const { result, ...figures } = await observe(() => checkpoint.write(path.join(task.directory, 'ckpt')));
+  const { result, stallsMs, ...figures } = await observe(() => checkpoint.write(path.join(task.directory, 'ckpt')));
   const kernels = () => model.layers.map((layer) => layer.getWeights()[0]);
   const expected = kernels().map((kernel) => kernel.slice([4000, 4000], [8, 8]).dataSync());
   model.setWeights(model.getWeights().map((weight) => tf.zerosLike(weight)));

@@ -53,7 +53,8 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   if (!(bytes >= 0 && bytes <= 9007199254740991.0)) return WrongArguments(env);
   const auto size = static_cast<size_t>(bytes);
   if (size == 0) return Napi::ArrayBuffer::New(env, 0);
-  AlignedBuffer buffer = AlignedBuffer::AllocateZeroed(size);
+  const bool uninitialized = info.Length() > 1 && info[1].IsBoolean() && info[1].As<Napi::Boolean>().Value();
+  AlignedBuffer buffer = uninitialized ? AlignedBuffer::Allocate(size) : AlignedBuffer::AllocateZeroed(size);
   if (buffer.empty()) {
     Napi::RangeError::New(env, "can't allocate " + std::to_string(size) + " bytes").ThrowAsJavaScriptException();
     return env.Undefined();

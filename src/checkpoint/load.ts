@@ -139,7 +139,7 @@ async function readBatch(batch: Match[], bundle: Bundle, options: NormalizedRead
     if (isInPlace(destination)) {
       const into = memoryOf(destination);
       if (options.atomic === true) {
-        const copy = { buffer: allocateMemory(into.byteLength), byteOffset: 0, byteLength: into.byteLength };
+        const copy = { buffer: allocateMemory(into.byteLength, true), byteOffset: 0, byteLength: into.byteLength };
         requests.push({ key: match.key, into: copy });
         const give = () =>
           destination.kind === 'device' ? destination.fill(copy) : copyMemory(destination.bytes, copy);
@@ -152,7 +152,11 @@ async function readBatch(batch: Match[], bundle: Bundle, options: NormalizedRead
       const tensor = strings.get(match.key)!;
       loaded[i] = { match, give: () => destination.assign(tensor) };
     } else {
-      const tensor = HostTensor.allocate({ dtype: entry.dtype, shape: entry.shape });
+      // Every byte is read or the restore fails. The parts of a sliced tensor are trusted less.
+      const tensor =
+        entry.slices === null
+          ? new HostTensor({ dtype: entry.dtype, shape: entry.shape, data: allocateMemory(entry.byteLength, true) })
+          : HostTensor.allocate({ dtype: entry.dtype, shape: entry.shape });
       requests.push({ key: match.key, into: tensor.memory });
       loaded[i] = { match, give: () => destination.assign(tensor) };
     }

@@ -314,8 +314,11 @@ export interface NativeAddon {
   /** Asks a program to stop; it then fails with ABORTED unless it is past the point of no return. Idempotent. */
   abort(id: number): void;
 
-  /** Zeroed memory, 4096-byte aligned (2 MiB from 2 MiB on, with huge pages where the kernel gives them). */
-  allocate(bytes: number): ArrayBuffer;
+  /**
+   * Zeroed memory, 4096-byte aligned (2 MiB from 2 MiB on, with huge pages where the kernel gives them). `uninitialized`:
+   * of unspecified content, for memory that is filled before anybody sees it.
+   */
+  allocate(bytes: number, uninitialized?: boolean): ArrayBuffer;
   /** CRC-32C of `bytes`, continuing from `initial` (unmasked, default 0). For small inputs: it runs on the JS thread. */
   crc32c(bytes: Uint8Array, initial?: number): number;
 

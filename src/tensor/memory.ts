@@ -17,10 +17,13 @@ export const MAX_VIEW_LENGTH = constants.MAX_LENGTH;
 
 const COPY_BYTES = 2 ** 30;
 
-/** Zeroed memory for a tensor, aligned for direct I/O. OUT_OF_RANGE where one ArrayBuffer can't be that large. */
-export function allocateMemory(bytes: number): ArrayBuffer {
+/**
+ * Zeroed memory for a tensor, aligned for direct I/O; `uninitialized`: of unspecified content, to be filled before anybody
+ * sees it. OUT_OF_RANGE where one ArrayBuffer can't be that large.
+ */
+export function allocateMemory(bytes: number, uninitialized = false): ArrayBuffer {
   try {
-    return allocate(bytes);
+    return allocate(bytes, uninitialized);
   } catch (cause) {
     if (isCheckpointError(cause) && cause.code === 'NATIVE_LOAD_FAILED') throw cause;
     throw new CheckpointError(
