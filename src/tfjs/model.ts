@@ -1,9 +1,9 @@
 import type { TrackableNode } from '../checkpoint/trackable.ts';
-import { modelFacts } from './facts.ts';
+import { CachedFacts } from './facts-cache.ts';
 import type { Parts } from './part.ts';
 import type { Runtime } from './runtime.ts';
 import type { TfLayer, TfLayersModel, TfLayerVariable, TfOptimizer, TfVariable } from './types.ts';
-import { NAMED_WEIGHTS, WeightPaths } from './weight-paths.ts';
+import { NAMED_WEIGHTS } from './weight-paths.ts';
 
 /** Fields of tfjs-layers' LayersModel and Sequential. */
 interface ModelFields {
@@ -37,8 +37,8 @@ export function modelNode(
   const [edge, part] = runtime.isSequential(model)
     ? (['_functional', functional] as const)
     : (['_operations', operations] as const);
-  const paths = new WeightPaths(model, adapt);
-  const facts = parts.text(model, MODEL_FACTS, () => modelFacts(model, paths.now()));
+  const cached = new CachedFacts(model, adapt);
+  const facts = parts.text(model, MODEL_FACTS, () => cached.now());
   const named = parts.of(model, NAMED_WEIGHTS, () => ({
     description: NAMED_WEIGHTS,
     *children() {

@@ -69,6 +69,31 @@ describe('describeCheckpoint', () => {
     expect(description.bytes).toBeGreaterThan(3 * 37 * 4 - 100);
   });
 
+  it('follows a model that changes between two saves of one Checkpoint', async () => {
+    const model = create();
+    const checkpoint = new Checkpoint({ model }, { adapters });
+    const told = async () => {
+      const prefix = await checkpoint.write(join(directory, 'changing'));
+      const { modelTopology: topology, trainingConfig } = await modelTopology(prefix);
+      const { layers } = topology.config as { layers: { config: { trainable: boolean } }[] };
+      const { models } = await describeCheckpoint(prefix);
+      const { optimizer, userDefinedMetadata } = models[0]!;
+      const trainable = layers.map(({ config }) => config.trainable);
+      return { trainable, optimizer, userDefinedMetadata, isCompiled: trainingConfig !== undefined };
+    };
+    expect(await told()).toMatchObject({ trainable: [true, true, true], optimizer: null, isCompiled: false });
+    model.layers[0]!.trainable = false;
+    expect((await told()).trainable).toEqual([false, true, true]);
+    model.compile({ optimizer: tf.train.sgd(0.5), loss: 'meanSquaredError' });
+    expect(await told()).toMatchObject({ optimizer: { config: { learningRate: 0.5 } }, isCompiled: true });
+    (model.optimizer as tf.SGDOptimizer).setLearningRate(0.25);
+    expect(await told()).toMatchObject({ optimizer: { config: { learningRate: 0.25 } } });
+    model.setUserDefinedMetadata({ run: 2 });
+    expect((await told()).userDefinedMetadata).toEqual({ run: 2 });
+    model.add(tf.layers.dense({ units: 2 }));
+    expect((await told()).trainable).toHaveLength(4);
+  });
+
   it('says so of a checkpoint without models, and of one that nobody can find', async () => {
     const tensor = new HostTensor({ dtype: 'float32', shape: [2], data: new Float32Array(2) });
     const prefix = await saved('none', { tensor });
