@@ -1,9 +1,16 @@
-import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Checkpoint, Counter } from '../../src/checkpoint/index.ts';
 import { getCheckpointState, latestCheckpoint, loadVariable, verifyCheckpoint } from '../../src/manager/index.ts';
-import { backupAndRestore, type ModelCheckpointOptions, modelCheckpoint, tfjs } from '../../src/tfjs/index.ts';
+import {
+  backupAndRestore,
+  exportTfjsModel,
+  loadModel,
+  type ModelCheckpointOptions,
+  modelCheckpoint,
+  tfjs,
+} from '../../src/tfjs/index.ts';
 import { testDirectories } from '../support/directory.ts';
 import { createModel, digest, EPOCHS, train } from './fitting.ts';
 
@@ -92,6 +99,36 @@ describe('modelCheckpoint', () => {
       readdirSync(at).flatMap((name) => (name.startsWith('ckpt-2.') ? statSync(`${at}/${name}`).ino : []));
     expect(inodes(`${where}/best`)).toHaveLength(2);
     expect(inodes(`${where}/best`)).toEqual(inodes(where));
+  });
+
+  it('keeps the best as what a browser can have, and another process can go on from', async () => {
+    const where = directory();
+    const model = createModel();
+    await train(model, 'fit', [modelCheckpoint(tf, { directory: where, monitor: 'loss' })]);
+    const loaded = await loadModel(tf, `${where}/best`);
+    expect(digest(loaded)).toBe(digest(model));
+    const { path } = await exportTfjsModel(`${where}/best`, `${where}/public`);
+    expect(JSON.parse(readFileSync(path, 'utf8')).weightsManifest[0].weights).toHaveLength(model.weights.length);
+    await train(model, 'fit', []);
+    await train(loaded as tf.Sequential, 'fit', []);
+    expect(digest(loaded)).toBe(digest(model));
+  });
+
+  it.each([true, false])('tells of a save that fails, once (in the background: %s)', async (enableAsync) => {
+    const where = directory();
+    const broken = { serialize: () => 'x', deserialize() {} };
+    const callback = modelCheckpoint(tf, {
+      directory: where,
+      monitor: 'loss',
+      objects: { broken },
+      write: { enableAsync },
+    });
+    broken.serialize = () => {
+      throw new Error('not today');
+    };
+    await expect(train(createModel(), 'fit', [callback])).rejects.toThrow(/not today/);
+    await callback.close();
+    expect(readdirSync(where).filter((name) => name.startsWith('ckpt'))).toEqual([]);
   });
 
   it('never loses the best to retention, also where each save deletes the one before', async () => {

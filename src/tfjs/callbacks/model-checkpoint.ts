@@ -260,13 +260,16 @@ class ModelCheckpoint implements FitListener {
     const save = all.begin();
     if (save === null) throw new Error('unreachable: without an interval, every save is due');
     const number = all.checkpoint.saveCounter.value;
+    const { enableAsync } = this.#options.write;
+    // Whoever takes this promise is the one who is told of a failure; else the next save is, or the end.
+    const committed = isBest || !enableAsync ? save.committed : undefined;
     await save.captured;
     if (isBest) {
-      session.linking = save.committed.then((path) => best.link(path, number));
+      session.linking = committed!.then((path) => best.link(path, number));
       session.linking.catch(() => {});
     }
-    if (!this.#options.write.enableAsync) {
-      await save.committed;
+    if (!enableAsync) {
+      await committed;
       await linked(session);
     }
     return save.path;
