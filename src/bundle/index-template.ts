@@ -3,7 +3,7 @@ import { type DType, elementSize } from '../tensor/dtypes.ts';
 import { elementCount } from '../tensor/shape.ts';
 import { maskCrc } from './crc.ts';
 import { type Layout, layOut, type ShardRequest } from './layout.ts';
-import { encodeEntry, encodeHeader } from './messages.ts';
+import { EntryEncoder, encodeHeader } from './messages.ts';
 import { sortedNumbers } from './sort.ts';
 import { compareBytes } from './table-format.ts';
 import { TableWriter } from './table-writer.ts';
@@ -52,6 +52,7 @@ export function* buildIndexTemplate(structure: Structure, request: ShardRequest,
   const table = new TableWriter(capacity);
   const checksumAt = new Float64Array(count);
   const value = new WireWriter();
+  const encoder = new EntryEncoder();
   const noChecksum = maskCrc(0);
   value.append(encodeHeader(layout.shardCount));
   table.add('', value);
@@ -62,11 +63,8 @@ export function* buildIndexTemplate(structure: Structure, request: ShardRequest,
       const shape = shapes[entry]!;
       const size = sizes[entry]!;
       value.clear();
-      encodeEntry(
-        value,
-        { dtype, shape, shard: layout.shard[tensor]!, offset: layout.offset[tensor]!, size },
-        noChecksum,
-      );
+      const place = { shard: layout.shard[tensor]!, offset: layout.offset[tensor]! };
+      encoder.encode(value, { dtype, shape, size, ...place }, noChecksum);
       // The checksum is an entry's last field.
       checksumAt[tensor] = table.add(keys[entry]!, value) + value.length - 4;
     }

@@ -2,7 +2,7 @@
 
 import { CheckpointError } from '../errors.ts';
 import { type DType, dtypeFromNumber, dtypeNumber, elementSize } from '../tensor/dtypes.ts';
-import { describeShape, elementCount, shapeProblem } from '../tensor/shape.ts';
+import { describeShape, elementCount, sameShape, shapeProblem } from '../tensor/shape.ts';
 import { unmaskCrc } from './crc.ts';
 import { dataLoss } from './damage.ts';
 import { MAX_SHARDS } from './names.ts';
@@ -79,55 +79,57 @@ function decodeVersion(reader: WireReader): { producer: number; minConsumer: num
   return { producer, minConsumer, badConsumers };
 }
 
+/** A tensor's entry, but for its checksum. */
+export interface EntryFields {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly shard: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
 /**
  * Appends an entry. The checksum comes last and is always present, so that its position is known before its value: a
  * masked checksum of exactly zero, which proto3 would leave out, is a legal fixed32 to every reader.
  */
-export function encodeEntry(
-  writer: WireWriter,
-  entry: { dtype: DType; shape: readonly number[]; shard: number; offset: number; size: number },
-  maskedCrc: number,
-): void {
-  writer.byte(0x08);
-  writer.varint(dtypeNumber(entry.dtype));
-  encodeShape(writer, entry.shape);
-  if (entry.shard !== 0) {
-    writer.byte(0x18);
-    writer.varint(entry.shard);
+export function encodeEntry(writer: WireWriter, entry: EntryFields, maskedCrc: number): void {
+  new EntryEncoder().encode(writer, entry, maskedCrc);
+}
+
+/** {@link encodeEntry} for many: what a dtype and a shape are encoded to is kept for the next, which often has the same. */
+export class EntryEncoder {
+  readonly #head = new WireWriter(64);
+  #dtype: DType | undefined;
+  #shape: readonly number[] = [];
+
+  encode(writer: WireWriter, { dtype, shape, shard, offset, size }: EntryFields, maskedCrc: number): void {
+    if (dtype !== this.#dtype || !sameShape(shape, this.#shape)) {
+      this.#dtype = dtype;
+      this.#shape = shape;
+      this.#head.clear();
+      this.#head.numberField(0x08, dtypeNumber(dtype));
+      encodeShape(this.#head, shape);
+    }
+    writer.appendWritten(this.#head);
+    writer.numberField(0x18, shard);
+    writer.numberField(0x20, offset);
+    writer.numberField(0x28, size);
+    writer.byte(0x35);
+    writer.fixed32(maskedCrc);
   }
-  if (entry.offset !== 0) {
-    writer.byte(0x20);
-    writer.varint(entry.offset);
-  }
-  if (entry.size !== 0) {
-    writer.byte(0x28);
-    writer.varint(entry.size);
-  }
-  writer.byte(0x35);
-  writer.fixed32(maskedCrc);
 }
 
 /** Appends field 2 of an entry, the shape. */
 export function encodeShape(writer: WireWriter, shape: readonly number[]): void {
-  let length = 0;
-  for (const dimension of shape) length += 2 + dimensionLength(dimension);
   writer.byte(0x12);
-  writer.varint(length);
+  const start = writer.open();
   for (const dimension of shape) {
     writer.byte(0x12);
-    writer.byte(dimensionLength(dimension));
-    if (dimension !== 0) {
-      writer.byte(0x08);
-      writer.varint(dimension);
-    }
+    const size = writer.open();
+    writer.numberField(0x08, dimension);
+    writer.close(size);
   }
-}
-
-function dimensionLength(dimension: number): number {
-  if (dimension === 0) return 0;
-  let length = 2;
-  for (let rest = dimension; rest > 127; rest = Math.floor(rest / 128)) length++;
-  return length;
+  writer.close(start);
 }
 
 /** Reads an entry and checks all that can be checked without the files. */

@@ -217,13 +217,14 @@ export class WireWriter {
   append(data: Uint8Array, start = 0, end = data.length): void {
     const count = end - start;
     const bytes = this.reserve(count);
+    const at = this.#length;
     if (count < 64) {
       // A view and a call cost more than the bytes of a typical key.
-      for (let i = 0; i < count; i++) bytes[this.#length + i] = data[start + i]!;
+      for (let i = 0; i < count; i++) bytes[at + i] = data[start + i]!;
     } else {
-      bytes.set(data.subarray(start, end), this.#length);
+      bytes.set(data.subarray(start, end), at);
     }
-    this.#length += count;
+    this.#length = at + count;
   }
 
   /** Appends what another writer holds, from `start` on; a view of it would cost more than the copy. */
@@ -233,9 +234,11 @@ export class WireWriter {
 
   /** How many bytes this and another writer have in common from the start. */
   sharedWith(other: WireWriter): number {
+    const mine = this.#bytes;
+    const theirs = other.#bytes;
     const limit = Math.min(this.#length, other.#length);
     let shared = 0;
-    while (shared < limit && this.#bytes[shared] === other.#bytes[shared]) shared++;
+    while (shared < limit && mine[shared] === theirs[shared]) shared++;
     return shared;
   }
 
@@ -244,6 +247,23 @@ export class WireWriter {
     // A UTF-16 unit takes three bytes at most.
     if (this.#bytes.length - this.#length < value.length * 3) this.reserve(Buffer.byteLength(value));
     this.#length += this.#bytes.write(value, this.#length);
+  }
+
+  /** A field whose value is a number, left out where that is zero, as proto3 has it. */
+  numberField(tag: number, value: number): void {
+    if (value === 0) return;
+    this.byte(tag);
+    if (value > 0 && value < 128) this.byte(value);
+    else this.varint(value);
+  }
+
+  /** A field whose value is text, left out where that is empty. */
+  textField(tag: number, value: string): void {
+    if (value === '') return;
+    this.byte(tag);
+    const start = this.open();
+    this.text(value);
+    this.close(start);
   }
 
   /**

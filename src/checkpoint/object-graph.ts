@@ -1,4 +1,4 @@
-import { WireType, WireWriter } from '../bundle/wire.ts';
+import { WireWriter } from '../bundle/wire.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 
 /**
@@ -75,54 +75,41 @@ export function* encodeObjectGraph(graph: ObjectGraph, turns: Turns): Steps<Uint
 
 function encodeNode(out: WireWriter, graph: ObjectGraph, id: number): void {
   for (let row = graph.childStart[id]!; row < graph.childStart[id + 1]!; row++) {
-    const child = begin(out, NodeField.child);
-    number(out, 1, graph.childIds[row]!);
-    text(out, 2, graph.childNames[row]!);
+    out.byte(NodeField.child);
+    const child = out.open();
+    out.numberField(0x08, graph.childIds[row]!);
+    out.textField(0x12, graph.childNames[row]!);
     out.close(child);
   }
   for (let row = graph.attributeStart[id]!; row < graph.attributeStart[id + 1]!; row++) {
-    const attribute = begin(out, NodeField.attribute);
-    text(out, 1, graph.attributeNames[row]!);
-    text(out, 2, graph.attributeFullNames[row] ?? '');
-    text(out, 3, graph.attributeKeys[row]!);
+    out.byte(NodeField.attribute);
+    const attribute = out.open();
+    out.textField(0x0a, graph.attributeNames[row]!);
+    out.textField(0x12, graph.attributeFullNames[row] ?? '');
+    out.textField(0x1a, graph.attributeKeys[row]!);
     out.close(attribute);
   }
   for (let row = graph.slotStart[id]!; row < graph.slotStart[id + 1]!; row++) {
-    const slot = begin(out, NodeField.slot);
-    number(out, 1, graph.slotVariables[row]!);
-    text(out, 2, graph.slotNames[row]!);
-    number(out, 3, graph.slotIds[row]!);
+    out.byte(NodeField.slot);
+    const slot = out.open();
+    out.numberField(0x08, graph.slotVariables[row]!);
+    out.textField(0x12, graph.slotNames[row]!);
+    out.numberField(0x18, graph.slotIds[row]!);
     out.close(slot);
   }
   const saver = graph.savers.get(id);
   if (saver !== undefined) {
-    const registered = begin(out, NodeField.saver);
-    text(out, 1, saver.name);
-    text(out, 2, saver.objectName);
+    out.byte(NodeField.saver);
+    const registered = out.open();
+    out.textField(0x0a, saver.name);
+    out.textField(0x12, saver.objectName);
     out.close(registered);
   }
-  if (graph.holds[id] !== Holds.unknown) {
-    const wrapped = begin(out, NodeField.holds);
-    number(out, 1, graph.holds[id]!);
+  const holds = graph.holds[id]!;
+  if (holds !== Holds.unknown) {
+    out.byte(NodeField.holds);
+    const wrapped = out.open();
+    out.numberField(0x08, holds);
     out.close(wrapped);
   }
-}
-
-function begin(out: WireWriter, tag: number): number {
-  out.byte(tag);
-  return out.open();
-}
-
-function number(out: WireWriter, field: number, value: number): void {
-  if (value === 0) return;
-  out.byte((field << 3) | WireType.varint);
-  out.varint(value);
-}
-
-function text(out: WireWriter, field: number, value: string): void {
-  if (value === '') return;
-  out.byte((field << 3) | WireType.bytes);
-  const start = out.open();
-  out.text(value);
-  out.close(start);
 }

@@ -35,12 +35,14 @@ export function* structureOf(tree: ObjectTree, last: Structure | undefined, turn
   const paths = yield* tree.paths.escaped(turns);
   const keys: string[] = [];
   const attributes: string[] = [];
+  let [named, suffix] = ['', ''];
   yield* inTurns(turns, paths.length, (first, end) => {
     for (let id = first; id < end; id++) {
       for (let row = valueStart[id]!; row < valueStart[id + 1]!; row++) {
         const { attribute } = tree.values[row]!;
+        if (attribute !== named) [named, suffix] = [attribute, attributeKey('', attribute)];
         attributes.push(attribute);
-        keys.push(attributeKey(paths[id]!, attribute));
+        keys.push(paths[id]! + suffix);
       }
     }
   });
