@@ -5,6 +5,7 @@
 
 #include "base/aligned_buffer.h"
 #include "binding/allocations.h"
+#include "binding/device_memory.h"
 #include "binding/environment.h"
 #include "binding/events_to_js.h"
 #include "binding/node_api.h"
@@ -210,6 +211,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("lockDirectorySync", Napi::Function::New<LockDirectorySync>(env));
   ExportTensorFlow(env, exports);
   exports.Set("info", Napi::Function::New<Info>(env));
+  AddDeviceMemory(env, exports);
   return exports;
 }
 

@@ -158,6 +158,11 @@ TransferOptions Options(Reader& reader, Napi::Object program) {
   options.direct = reader.Flag(object, "direct");
   options.progress = reader.Flag(object, "progress");
   options.keep_going = reader.Flag(object, "keepGoing");
+  if (!reader.Get(object, "snapshotPoolBytes").IsUndefined()) {
+    options.snapshot_pool_bytes = reader.Number(object, "snapshotPoolBytes");
+  }
+  options.device_shadow = reader.Flag(object, "deviceShadow");
+  options.device_checksum = reader.Flag(object, "deviceChecksum");
   return options;
 }
 

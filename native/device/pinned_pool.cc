@@ -1,8 +1,10 @@
 #include "device/pinned_pool.h"
 
 #include <algorithm>
+#include <atomic>
 #include <semaphore>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/aligned_buffer.h"
@@ -81,54 +83,72 @@ void PinnedPool::Give(std::shared_ptr<Region> region, uint8_t* data, size_t size
   idle_.emplace(size, Idle{std::move(region), data});
 }
 
+// Slabs that are made by whoever has time: the thread that asked for them, and the executor's. Late ones find nothing.
+struct PinnedPool::Reservation {
+  std::shared_ptr<const CudaContext> context;
+  uint64_t bytes = 0;
+  uint64_t slab = 0;
+  size_t count = 0;  // Of slabs.
+  std::vector<std::shared_ptr<Region>> regions;
+  std::vector<Status> statuses;
+  std::atomic<size_t> next = 0;
+  std::counting_semaphore<> made{0};
+
+  void Work() {
+    for (size_t i = next++; i < count; i = next++) {
+      Make(*regions[i], statuses[i], std::min(slab, bytes - i * slab));
+      made.release();
+    }
+  }
+  void Make(Region& region, Status& status, uint64_t size) {
+    region.memory = AlignedBuffer::Allocate(size);
+    if (region.memory.empty()) {
+      status = Status(Code::kOutOfRange, "there is no memory for a snapshot pool of " + Bytes(bytes) + " more");
+      return;
+    }
+    // Locking would touch the pages too, but by one thread.
+    volatile uint8_t* const data = region.memory.data();
+    for (uint64_t at = 0; at < size; at += AlignedBuffer::kPage) data[at] = 0;
+    CurrentContext current(*context);
+    status = current.status();
+    if (!status.ok()) return;
+    status = context->Check(context->call().cuMemHostRegister(region.memory.data(), size, CU_MEMHOSTREGISTER_PORTABLE),
+                            "cuMemHostRegister", Bytes(size));
+    region.registered = status.ok();
+  }
+};
+
 Status PinnedPool::Reserve(const std::shared_ptr<const CudaContext>& context, uint64_t bytes, size_t slot, Executor& executor) {
   std::lock_guard one_at_a_time(reserving_);
   const uint64_t have = reserved();
   if (have >= bytes) return Status::Ok();
-  const uint64_t missing = (bytes - have + slot - 1) / slot * slot;
-  const uint64_t slab = std::max<uint64_t>(slot, kSlab / slot * slot);
-
-  struct Slab {
-    std::shared_ptr<Region> region;
-    Status status;
-  };
-  std::vector<Slab> slabs((missing + slab - 1) / slab);
-  std::counting_semaphore<> ready(0);
-  for (size_t i = 0; i < slabs.size(); ++i) {
-    const uint64_t size = std::min(slab, missing - i * slab);
-    executor.Run([&, i, size] {
-      slabs[i].region = std::make_shared<Region>(context);
-      Region& region = *slabs[i].region;
-      region.memory = AlignedBuffer::Allocate(size);
-      if (region.memory.empty()) {
-        slabs[i].status = Status(Code::kOutOfRange, "there is no memory for a snapshot pool of " + Bytes(bytes));
-      } else {
-        // Locking would touch the pages too, but by one thread.
-        for (uint64_t at = 0; at < size; at += AlignedBuffer::kPage) static_cast<volatile uint8_t*>(region.memory.data())[at] = 0;
-        CurrentContext current(*context);
-        slabs[i].status = current.status();
-        if (current.status().ok()) {
-          slabs[i].status = context->Check(context->call().cuMemHostRegister(region.memory.data(), size, CU_MEMHOSTREGISTER_PORTABLE),
-                                           "cuMemHostRegister", Bytes(size));
-          region.registered = slabs[i].status.ok();
-        }
-      }
-      ready.release();
-    });
+  auto work = std::make_shared<Reservation>();
+  work->context = context;
+  work->bytes = (bytes - have + slot - 1) / slot * slot;
+  work->slab = std::max<uint64_t>(slot, kSlab / slot * slot);
+  const size_t slabs = work->count = (work->bytes + work->slab - 1) / work->slab;
+  for (size_t i = 0; i < slabs; ++i) work->regions.push_back(std::make_shared<Region>(context));
+  work->statuses.resize(slabs);
+  for (size_t i = 1; i < std::min<size_t>(slabs, std::thread::hardware_concurrency()); ++i) {
+    executor.Run([work] { work->Work(); });
   }
-  for (size_t i = 0; i < slabs.size(); ++i) ready.acquire();
+  work->Work();
+  for (size_t i = 0; i < slabs; ++i) work->made.acquire();
 
   Status status;
   std::lock_guard lock(mutex_);
-  for (Slab& made : slabs) {
-    if (status.ok() && !made.status.ok()) status = made.status;
-    if (made.region->memory.empty()) continue;
-    made.region->is_reserve = true;
-    reserved_ += made.region->memory.size();
-    for (size_t at = 0; at + slot <= made.region->memory.size(); at += slot) {
-      idle_.emplace(slot, Idle{made.region, made.region->memory.data() + at});
+  for (size_t i = 0; i < slabs; ++i) {
+    Region& region = *work->regions[i];
+    if (status.ok() && !work->statuses[i].ok()) status = work->statuses[i];
+    if (region.memory.empty()) continue;
+    region.is_reserve = true;
+    reserved_ += region.memory.size();
+    for (size_t at = 0; at + slot <= region.memory.size(); at += slot) {
+      idle_.emplace(slot, Idle{work->regions[i], region.memory.data() + at});
     }
   }
+  // What comes late must not hold them: they go with their last buffer.
+  work->regions.clear();
   return status;
 }
 

@@ -20,6 +20,7 @@ namespace tensor_checkpoint {
 // One per process's engine; any thread. Buffers must go before the pool.
 class PinnedPool {
   struct Region;
+  struct Reservation;
 
  public:
   // Memory in use; goes back to the pool when it is destroyed.
@@ -55,7 +56,7 @@ class PinnedPool {
   Result<Buffer> Take(const std::shared_ptr<const CudaContext>& context, size_t bytes, bool lock_more = true);
 
   // Sets memory aside, in slots of `slot` bytes, until the pool has `bytes` set aside: backed by huge pages where there
-  // are any, touched by all of the executor's threads at once, and locked once. Waits; not on the executor's threads.
+  // are any, touched by several threads at once, and locked once. Waits; any thread, the executor's too.
   // Where locking fails, the memory stays set aside unlocked, and the status says why. kOutOfRange: there is not enough.
   Status Reserve(const std::shared_ptr<const CudaContext>& context, uint64_t bytes, size_t slot, Executor& executor);
   uint64_t reserved() const;

@@ -66,7 +66,13 @@ export class LoadBuilder {
     this.#tensor.push(this.#keys.length - 1);
   }
 
-  build(options: { threads?: number; stagingBytes?: number; progress?: boolean; keepGoing?: boolean }): LoadProgram {
+  build(options: {
+    threads?: number;
+    stagingBytes?: number;
+    progress?: boolean;
+    keepGoing?: boolean;
+    deviceChecksum?: boolean;
+  }): LoadProgram {
     return {
       files: { paths: this.#paths },
       buffers: this.#buffers,
@@ -91,6 +97,7 @@ export class LoadBuilder {
         direct: true,
         progress: options.progress ?? false,
         keepGoing: options.keepGoing ?? false,
+        deviceChecksum: options.deviceChecksum ?? false,
       },
     };
   }

@@ -247,9 +247,9 @@ class BundleReader implements Bundle {
 
   async #run(builder: LoadBuilder, options: BundleReadOptions): Promise<void> {
     if (builder.tensorCount === 0) return;
-    const { threads, stagingBytes, signal, onProgress } = options;
+    const { threads, stagingBytes, deviceChecksum, signal, onProgress } = options;
     try {
-      await runLoad(builder.build({ threads, stagingBytes, progress: onProgress !== undefined }), {
+      await runLoad(builder.build({ threads, stagingBytes, deviceChecksum, progress: onProgress !== undefined }), {
         signal,
         onProgress,
         names: (tensor) => builder.keyOf(tensor),

@@ -77,6 +77,8 @@ export interface BundleReadOptions {
   readonly stagingBytes?: number;
   /** Compare checksums. @default true */
   readonly verify?: boolean;
+  /** Have devices sum what they got, too, and compare. @default false */
+  readonly deviceChecksum?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
 }

@@ -126,8 +126,8 @@ function* batches(matches: readonly Match[], bundle: Bundle, options: Normalized
 }
 
 async function readBatch(batch: Match[], bundle: Bundle, options: NormalizedReadOptions): Promise<Loaded[]> {
-  const { threads, stagingBytes, verify, signal } = options;
-  const read = { threads: threads === 0 ? undefined : threads, stagingBytes, verify, signal };
+  const { threads, stagingBytes, verify, deviceChecksum, signal } = options;
+  const read = { threads: threads === 0 ? undefined : threads, stagingBytes, verify, deviceChecksum, signal };
   const loaded: Loaded[] = new Array(batch.length);
   const requests: BundleReadRequest[] = [];
   // Strings vary in length and come first: they are small, and their damage shows before any memory is touched.

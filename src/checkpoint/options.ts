@@ -42,6 +42,31 @@ export interface WriteOptions {
    * @default true
    */
   durable?: boolean;
+  /**
+   * Bytes of page-locked host memory that hold a whole state of device tensors: they are copied into it as fast as the
+   * devices deliver, which is when they are captured, and written from there. Round the state up by 4 MiB for each data
+   * file; what doesn't fit waits until something was written. The first save that asks for it sets it aside, which takes
+   * a while, and it is kept; `reserveSnapshotPool` of `tensor-checkpoint/cuda` does so before the first save. Where the
+   * system allows no more memory to be locked, ordinary memory is used, with a warning.
+   *
+   * @default 0: device tensors pass the staging memory, and are captured when the last of them was read
+   */
+  snapshotPoolBytes?: number;
+  /**
+   * Copy device tensors within their device first: they are captured when that is done, at the speed of the device's
+   * memory. It needs as much device memory again, which is kept for the next save; where there is not enough, the
+   * tensors are read directly, with a warning.
+   *
+   * @default false
+   */
+  deviceShadow?: boolean;
+  /**
+   * Have devices compute the checksums of their tensors as well, and compare them with those of what arrived on the
+   * host: a difference fails the save with DATA_LOSS, naming the tensor.
+   *
+   * @default false
+   */
+  deviceChecksum?: boolean;
   /** Aborts the save with ABORTED, up to the moment at which its index is renamed into place. */
   signal?: AbortSignal;
   /** Called at most 20 times a second. */
@@ -76,6 +101,13 @@ export interface ReadOptions {
    * memory is filled in place, and replaced objects (tfjs) are assigned after all was verified.
    */
   atomic?: boolean;
+  /**
+   * Have devices compute the checksums of what they got as well; a difference is DATA_LOSS, naming the tensor. Tensors
+   * that are not verified are not summed.
+   *
+   * @default false
+   */
+  deviceChecksum?: boolean;
   signal?: AbortSignal;
   /** Called at most 20 times a second. */
   onProgress?: (progress: Progress) => void;
@@ -92,6 +124,9 @@ export interface NormalizedWriteOptions {
   readonly snapshot: 'borrow' | 'copy';
   readonly whenBusy: 'wait' | 'skip';
   readonly durable: boolean;
+  readonly snapshotPoolBytes: number;
+  readonly deviceShadow: boolean;
+  readonly deviceChecksum: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
   readonly writeCallbacks: readonly ((path: string) => void | Promise<void>)[];
@@ -103,6 +138,7 @@ export interface NormalizedReadOptions {
   readonly stagingBytes: number;
   readonly verify: boolean;
   readonly atomic: boolean | undefined;
+  readonly deviceChecksum: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
@@ -122,6 +158,9 @@ export const WRITE_NAMES: ReadonlySet<string> = new Set<keyof WriteOptions>([
   'snapshot',
   'whenBusy',
   'durable',
+  'snapshotPoolBytes',
+  'deviceShadow',
+  'deviceChecksum',
   'signal',
   'onProgress',
   'writeCallbacks',
@@ -131,6 +170,7 @@ const READ_NAMES: ReadonlySet<string> = new Set<keyof ReadOptions>([
   'stagingBytes',
   'verify',
   'atomic',
+  'deviceChecksum',
   'signal',
   'onProgress',
 ]);
@@ -153,6 +193,9 @@ export function normalizeWriteOptions(options: WriteOptions | undefined, what: s
     snapshot: choice(given.snapshot, ['borrow', 'copy'], enableAsync ? 'copy' : 'borrow', 'snapshot', what),
     whenBusy: choice(given.whenBusy, ['wait', 'skip'], 'wait', 'whenBusy', what),
     durable: boolean(given.durable, true, 'durable', what),
+    snapshotPoolBytes: integer(given.snapshotPoolBytes, 0, Number.MAX_SAFE_INTEGER, 'snapshotPoolBytes', what) ?? 0,
+    deviceShadow: boolean(given.deviceShadow, false, 'deviceShadow', what),
+    deviceChecksum: boolean(given.deviceChecksum, false, 'deviceChecksum', what),
     signal: checkSignal(given.signal, what),
     onProgress: callback(given.onProgress, 'onProgress', what),
     writeCallbacks: callbacks(given.writeCallbacks, what),
@@ -167,6 +210,7 @@ export function normalizeReadOptions(options: ReadOptions | undefined, what: str
     stagingBytes: staging(given.stagingBytes, what),
     verify: boolean(given.verify, true, 'verify', what),
     atomic: given.atomic === undefined ? undefined : boolean(given.atomic, false, 'atomic', what),
+    deviceChecksum: boolean(given.deviceChecksum, false, 'deviceChecksum', what),
     signal: checkSignal(given.signal, what),
     onProgress: callback(given.onProgress, 'onProgress', what),
   });

@@ -9,6 +9,8 @@ export function describeWarning(warning: NativeWarning & { key?: string }): Writ
     unlink: `${path} could not be deleted`,
     missing: `${path} was to be deleted and is not there`,
     syncDirectory: `${path} could not be synced: what was deleted in it may come back after a power cut`,
+    unlocked: 'Host memory could not be locked, so copies from devices are slower',
+    shadow: 'There is no device memory for a shadow copy; the values were read directly',
   }[kind];
   const detail =
     warning.message === undefined || kind === 'changed' || kind === 'missing' ? '' : `: ${warning.message}`;

@@ -78,5 +78,8 @@ export function programOptions(options: NormalizedWriteOptions): SaveProgramOpti
     durable: options.durable,
     direct: true,
     progress: options.onProgress !== undefined,
+    snapshotPoolBytes: options.snapshotPoolBytes,
+    deviceShadow: options.deviceShadow,
+    deviceChecksum: options.deviceChecksum,
   };
 }

@@ -136,6 +136,16 @@ export interface SaveProgramOptions {
   readonly direct: boolean;
   /** Report progress, at most 20 times a second. */
   readonly progress: boolean;
+  /**
+   * Locked host memory that device memory is copied into as fast as the devices deliver it, bytes; it is set aside by
+   * the first program that asks for it, if not before ({@link NativeAddon.reserveSnapshotPool}). 0 or absent: device
+   * memory is staged in `stagingBytes` like everything else.
+   */
+  readonly snapshotPoolBytes?: number;
+  /** Copy device memory on its device first: *captured* is reached when that is done. Needs as much memory there again. */
+  readonly deviceShadow?: boolean;
+  /** Have devices sum what they send, too, and compare. */
+  readonly deviceChecksum?: boolean;
 }
 
 /** What a finished save program did. Times are seconds. */
@@ -185,8 +195,12 @@ export interface Progress {
 
 /** Something that did not fail the program but should be known. */
 export interface NativeWarning extends Partial<Omit<NativeError, 'code'>> {
-  /** `changed`: the tensor's memory was written to while it was being saved; a consistent copy was stored. */
-  readonly kind: 'changed' | 'unlink' | 'missing' | 'syncDirectory';
+  /**
+   * - `changed`: the tensor's memory was written to while it was being saved; a consistent copy was stored.
+   * - `unlocked`: the system would not lock (more) host memory; copies from devices go through ordinary memory.
+   * - `shadow`: a device has no memory for a shadow; it was read directly.
+   */
+  readonly kind: 'changed' | 'unlink' | 'missing' | 'syncDirectory' | 'unlocked' | 'shadow';
 }
 
 /** Events of a save program, delivered on the JS thread that started it, in order. The last is finished or failed. */
@@ -230,6 +244,8 @@ export interface LoadProgram {
     readonly progress: boolean;
     /** true: damage is collected and the rest is still read (verification). false: the first damage fails the load. */
     readonly keepGoing: boolean;
+    /** Have devices sum what they got, too, and compare. */
+    readonly deviceChecksum?: boolean;
   };
 }
 
@@ -345,6 +361,14 @@ export interface NativeAddon {
    * isn't from `allocate`.
    */
   provideTensor(buffer: ArrayBuffer, type: number, dims: readonly number[], execute: () => void): number | null;
+
+  /**
+   * Sets locked host memory aside for `snapshotPoolBytes`, touched in parallel and locked once, until there is so much
+   * of it. `error` code CUDA_ERROR with what would be the warning `unlocked`: it is set aside, but not (all) locked.
+   */
+  reserveSnapshotPool(bytes: number, device: number, done: (error: NativeError | null) => void): void;
+  /** Gives back what is only kept for programs to come: the snapshot pool, locked staging, shadows on devices. */
+  releaseDeviceMemory(done: (error: NativeError | null) => void): void;
 
   /** Facts for diagnostics and benchmarks. */
   info(): EngineInfo;

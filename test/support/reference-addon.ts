@@ -272,6 +272,9 @@ const addon: NativeAddon = {
   },
   releaseBorrow: () => {},
   provideTensor: () => null,
+  reserveSnapshotPool: (_bytes, _device, done) =>
+    done({ code: 'CUDA_UNAVAILABLE', message: 'the reference addon knows no CUDA' }),
+  releaseDeviceMemory: (done) => done(null),
   startSave(program, onEvent) {
     const id = ++lastId;
     hooks.programs.push(program);
