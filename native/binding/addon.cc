@@ -5,6 +5,7 @@
 
 #include "base/aligned_buffer.h"
 #include "binding/allocations.h"
+#include "binding/cuda.h"
 #include "binding/device_memory.h"
 #include "binding/environment.h"
 #include "binding/events_to_js.h"
@@ -211,6 +212,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("lockDirectorySync", Napi::Function::New<LockDirectorySync>(env));
   ExportTensorFlow(env, exports);
   exports.Set("info", Napi::Function::New<Info>(env));
+  ExportCuda(env, exports);
+  ExportDLPack(env, exports);
   AddDeviceMemory(env, exports);
   return exports;
 }

@@ -102,8 +102,8 @@ void Environment::Abort(uint32_t id) {
   if (found != entries_.end() && found->second.program) found->second.program->Abort();
 }
 
-void Environment::RunTask(Napi::Function done, std::function<Deliver()> work) {
-  const uint32_t id = Add(done, Napi::Object());
+void Environment::RunTask(Napi::Function done, std::function<Deliver()> work, Napi::Object memory) {
+  const uint32_t id = Add(done, memory);
   {
     std::lock_guard lock(mutex_);
     ++tasks_;

@@ -33,6 +33,7 @@ class Environment {
   static Environment& Of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
   Engine& engine() { return *engine_; }
+  const std::shared_ptr<Engine>& shared_engine() { return engine_; }
 
   // Starts a program; its events go to `on_event`, and `memory` is kept alive until the last one was delivered.
   uint32_t Start(SaveProgram program, Napi::Function on_event, Napi::Object memory,
@@ -41,9 +42,9 @@ class Environment {
                  std::vector<Allocations::Pin> pins);
   void Abort(uint32_t id);
 
-  // Runs `work` on the engine's threads, then `deliver` with `done` on the JS thread.
+  // Runs `work` on the engine's threads, then `deliver` with `done` on the JS thread. `memory` is kept alive until then.
   using Deliver = std::function<void(Napi::Env, const Napi::Function& done)>;
-  void RunTask(Napi::Function done, std::function<Deliver()> work);
+  void RunTask(Napi::Function done, std::function<Deliver()> work, Napi::Object memory = Napi::Object());
 
   // Tensors that TensorFlow lent. They are given back by Release(), or at the environment's end when its programs have
   // ended. Giving back what nobody else holds any more frees it, and to free gigabytes takes a while: many bytes are given

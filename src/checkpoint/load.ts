@@ -82,7 +82,11 @@ export async function loadMatches(
   options: NormalizedReadOptions,
 ): Promise<void> {
   const overwritten: string[] = [];
+  const held: (() => void)[] = [];
   try {
+    for (const { value } of matches) {
+      if (value.destination.kind === 'device' && value.destination.hold) held.push(value.destination.hold());
+    }
     for (const batch of batches(matches, bundle, options)) {
       const loaded = await readBatch(batch, bundle, options);
       // The last moment: what is assigned is assigned together.
@@ -96,6 +100,8 @@ export async function loadMatches(
     }
   } catch (error) {
     throw withOverwritten(error, overwritten, bundle.prefix);
+  } finally {
+    for (const release of held) release();
   }
 }
 

@@ -44,6 +44,17 @@ export function valuesOf(node: TrackableNode): readonly TrackableValue[] {
   return node.value !== undefined ? [node.value] : (node.values?.() ?? []);
 }
 
+/**
+ * The method by which an object says itself what it is to a checkpoint, without an adapter. The tensors of this package's
+ * other entry points have it (DeviceTensor): the layers that they are in are not known here.
+ */
+export const TRACKABLE = Symbol.for('tensor-checkpoint.trackable');
+
+export interface SelfDescribing {
+  /** Called at every save and restore: it must be cheap. */
+  [TRACKABLE](): TrackableNode;
+}
+
 /** A node of a stored object graph, as far as an adapter needs to see it. */
 export interface StoredNode {
   readonly childNames: readonly string[];
@@ -86,7 +97,11 @@ export type Destination =
   /** Filled in place: the caller's views stay valid. */
   | { readonly kind: 'memory'; readonly bytes: MemoryRange }
   /** Memory of a device, filled in place; `fill` copies from the host, for values that are verified first (`atomic`). */
-  | (DeviceMemory & { fill(bytes: MemoryRange): void | Promise<void> })
+  | (DeviceMemory & {
+      fill(bytes: MemoryRange): void | Promise<void>;
+      /** Keeps the memory until the function returned was called, also if its owner frees it. */
+      hold?(): () => void;
+    })
   /** Read into new memory, verified, then handed over. */
   | { readonly kind: 'replace'; assign(value: HostTensor): void | Promise<void> };
 

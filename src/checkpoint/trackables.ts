@@ -11,14 +11,16 @@ import {
 import type { TensorSource } from '../tensor/source.ts';
 import { type Counter, type CounterDType, isCounter } from './counter.ts';
 import { PYTHON_STATE, VARIABLE_VALUE } from './keys.ts';
-import type {
-  Adapter,
-  Destination,
-  HasCheckpointChildren,
-  Serializable,
-  Snapshot,
-  TrackableNode,
-  TrackableValue,
+import {
+  type Adapter,
+  type Destination,
+  type HasCheckpointChildren,
+  type SelfDescribing,
+  type Serializable,
+  type Snapshot,
+  TRACKABLE,
+  type TrackableNode,
+  type TrackableValue,
 } from './trackable.ts';
 import type { Resolve } from './tree.ts';
 
@@ -33,6 +35,7 @@ export function createResolver(adapters: readonly Adapter[]): Resolve {
     if (value === null) throw unsupported(value, where);
     if (isHostTensor(value)) return value.dtype === 'string' ? stringsNode(value) : new TensorLeaf(value);
     if (isCounter(value)) return counterNode(value);
+    if (describesItself(value)) return value[TRACKABLE]();
     if (hasChildren(value)) return objectNode(value);
     for (const adapter of adapters) {
       const node = adapter.adapt(value);
@@ -52,10 +55,14 @@ function unsupported(value: unknown, where: () => string): CheckpointError {
   const given =
     value === null ? 'null' : typeof value === 'object' ? `an instance of ${value.constructor?.name}` : typeof value;
   return invalidArgument(
-    `${where()} is ${given}, which a checkpoint can't hold. It holds HostTensor, Counter, objects with serialize() ` +
+    `${where()} is ${given}, which a checkpoint can't hold. It holds HostTensor, DeviceTensor, Counter, objects with serialize() ` +
       'and deserialize(), plain objects and arrays of these, objects with checkpointChildren(), and what the ' +
       'adapters given to the Checkpoint know (tfjs models, optimizers and variables need adapters: [tfjs(tf)]).',
   );
+}
+
+function describesItself(value: object): value is SelfDescribing {
+  return typeof (value as Partial<SelfDescribing>)[TRACKABLE] === 'function';
 }
 
 function hasChildren(value: object): value is HasCheckpointChildren {

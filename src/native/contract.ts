@@ -9,6 +9,8 @@
  * Offsets, lengths and addresses travel as doubles: exact up to 2^53, which no file and no user-space pointer exceeds.
  */
 
+import type { CudaAddon } from './contract-cuda.ts';
+
 /** Where the bytes of an extent are. */
 export const ExtentKind = {
   /** In `buffers[buffer]`, memory that JS can write at any time: it is summed again after it was written in place. */
@@ -323,7 +325,7 @@ export interface EngineInfo {
 }
 
 /** What the addon exports. Throws only plain Errors for programs that break the contract; the rest are events. */
-export interface NativeAddon {
+export interface NativeAddon extends CudaAddon {
   /** Starts a program; returns its id. Events never arrive before this call has returned. */
   startSave(program: SaveProgram, onEvent: (event: SaveEvent) => void): number;
   startLoad(program: LoadProgram, onEvent: (event: LoadEvent) => void): number;

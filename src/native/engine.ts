@@ -225,7 +225,7 @@ export function engineInfo(): EngineInfo {
 }
 
 /** The one place where an error of native's becomes one of ours. */
-function toCheckpointError(
+export function toCheckpointError(
   error: NativeError,
   options: RunOptions = {},
   ErrorClass: typeof CheckpointError = CheckpointError,
@@ -255,7 +255,7 @@ function unknownError(path: string): NativeError {
 }
 
 /** The addon throws plain Errors for arguments that break the contract; they all mean that the input can't be used. */
-function guard<T>(call: () => T): T {
+export function guard<T>(call: () => T): T {
   try {
     return call();
   } catch (cause) {

@@ -265,7 +265,17 @@ function attempt<T>(work: () => T): T | { readonly error: NativeError } {
   }
 }
 
+const noCuda = { error: { code: 'CUDA_UNAVAILABLE', message: 'the reference addon has no device' } } as const;
+
 const addon: NativeAddon = {
+  cudaUnavailable: () => noCuda.error,
+  cudaDevices: () => noCuda,
+  cudaAllocate: () => noCuda,
+  cudaRelease() {},
+  cudaDescribe: () => noCuda,
+  cudaCopy: (...args) => setImmediate(args[7], noCuda.error),
+  dlpackTake: () => noCuda,
+  dlpackGive: () => ({}),
   findTensorFlow: () => ({ error: { code: 'UNSUPPORTED', message: 'the reference addon knows no TensorFlow' } }),
   borrowTensors: () => {
     throw new Error('no TensorFlow');
