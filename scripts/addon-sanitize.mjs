@@ -10,8 +10,11 @@ const copy = path.join(root, '.tmp', 'addon-sanitize');
 
 rmSync(copy, { recursive: true, force: true });
 mkdirSync(copy, { recursive: true });
-for (const name of ['native', 'src', 'test', 'binding.gyp', 'package.json', 'tsconfig.json', 'vitest.config.ts']) {
-  cpSync(path.join(root, name), path.join(copy, name), { recursive: true });
+// The stand-in CUDA driver is not built with sanitizers: it is built first, and taken along as it is.
+spawnSync(process.execPath, ['scripts/standin-cuda.mjs'], { cwd: root, stdio: 'inherit' });
+const copied = ['native', 'src', 'test', 'scripts', 'binding.gyp', 'package.json', 'tsconfig.json', 'vitest.config.ts'];
+for (const name of copied) {
+  cpSync(path.join(root, name), path.join(copy, name), { recursive: true, preserveTimestamps: true });
 }
 symlinkSync(path.join(root, 'node_modules'), path.join(copy, 'node_modules'));
 
@@ -19,8 +22,12 @@ const flags = '-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno
 run('npm', ['run', 'build:native'], { CXXFLAGS: flags, LDFLAGS: '-fsanitize=address,undefined' });
 
 const runtime = spawnSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).stdout.trim();
-run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', 'test/native'], {
+// All of test/cuda that runs the addon; nvcc, which the other one runs, is not for a sanitizer.
+const tests = ['test/native', '--exclude', 'test/cuda/ptx.test.ts', 'test/cuda'];
+run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...tests], {
   LD_PRELOAD: runtime,
+  // TensorFlow is not built for it.
+  TENSOR_CHECKPOINT_ORACLE: 'none',
   // Node itself is not built for leak checking; what it keeps until exit would drown ours.
   ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1',
 });
