@@ -92,6 +92,8 @@ class FileSystem {
   virtual Status Preallocate(File& file, uint64_t size) = 0;
   // Starts writing dirty pages of this range back, and waits for nothing. Best effort.
   virtual void StartWriteback(File& file, uint64_t offset, uint64_t bytes) = 0;
+  // How many bytes of the range lie in the page cache, in whole pages; 0 where the system doesn't tell.
+  virtual uint64_t CachedBytes(File& file, uint64_t offset, uint64_t bytes) = 0;
   // The cached pages of the file won't be needed again. Best effort.
   virtual void DropCache(File& file) = 0;
 

@@ -23,6 +23,7 @@ class NullFileSystem : public FileSystem {
   Result<uint64_t> Size(File& file) override { return Missing("fstat", file.path()); }
   Status Preallocate(File&, uint64_t) override { return {}; }
   void StartWriteback(File&, uint64_t, uint64_t) override {}
+  uint64_t CachedBytes(File&, uint64_t, uint64_t) override { return 0; }
   void DropCache(File&) override {}
   Status Rename(const std::string&, const std::string&) override { return {}; }
   Status Link(const std::string&, const std::string&) override { return {}; }

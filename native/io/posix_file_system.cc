@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "io/cached_bytes.h"
 #include "io/direct_alignment.h"
 
 namespace tensor_checkpoint {
@@ -152,6 +153,10 @@ void PosixFileSystem::StartWriteback(File& file, uint64_t offset, uint64_t bytes
 #ifdef __linux__
   sync_file_range(Fd(file), static_cast<off_t>(offset), static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
 #endif
+}
+
+uint64_t PosixFileSystem::CachedBytes(File& file, uint64_t offset, uint64_t bytes) {
+  return tensor_checkpoint::CachedBytes(Fd(file), offset, bytes);
 }
 
 void PosixFileSystem::DropCache(File& file) { posix_fadvise(Fd(file), 0, 0, POSIX_FADV_DONTNEED); }

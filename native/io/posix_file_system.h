@@ -22,6 +22,7 @@ class PosixFileSystem : public FileSystem {
   Result<uint64_t> Size(File& file) override;
   Status Preallocate(File& file, uint64_t size) override;
   void StartWriteback(File& file, uint64_t offset, uint64_t bytes) override;
+  uint64_t CachedBytes(File& file, uint64_t offset, uint64_t bytes) override;
   void DropCache(File& file) override;
   Status Rename(const std::string& from, const std::string& to) override;
   Status Link(const std::string& from, const std::string& to) override;

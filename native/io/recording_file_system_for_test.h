@@ -80,6 +80,9 @@ class RecordingFileSystem : public FileSystem {
     return base_->Preallocate(file, size);
   }
   void StartWriteback(File& file, uint64_t offset, uint64_t bytes) override { base_->StartWriteback(file, offset, bytes); }
+  uint64_t CachedBytes(File& file, uint64_t offset, uint64_t bytes) override {
+    return base_->CachedBytes(file, offset, bytes);
+  }
   void DropCache(File& file) override { base_->DropCache(file); }
   Status Rename(const std::string& from, const std::string& to) override {
     if (const auto error = Observe({.call = "rename", .path = from + " " + to})) return Fail(*error, "rename", from);

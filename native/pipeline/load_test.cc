@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/transfer.h"
 #include "pipeline/extents.h"
 #include "pipeline/program_for_test.h"
 
@@ -46,6 +47,8 @@ class Loads : public ProgramTest, public testing::WithParamInterface<Way> {
       uint32_t& sum = program.expected[extent.tensor];
       sum = Crc32c(sum, extent.memory, extent.bytes);
     }
+    // As after a restart: what lies in the page cache would be read from there.
+    for (const std::string& path : save.paths) Evict(path);
     for (const size_t bytes : layout.tensor_bytes) {
       loaded_.push_back(AlignedBuffer::Allocate(std::max<size_t>(bytes, 1)));
       std::memset(loaded_.back().data(), 0xcc, bytes);
@@ -57,6 +60,17 @@ class Loads : public ProgramTest, public testing::WithParamInterface<Way> {
     program.options.staging_bytes = GetParam().staging_bytes;
     program.options.threads = 2;
     return program;
+  }
+
+  void Evict(const std::string& path) {
+    auto file = base_.Open(path, false);
+    ASSERT_TRUE(file.ok());
+    ASSERT_TRUE(TransferAndWait(base_, {.kind = IoRequest::Kind::kSync, .file = file->get()}).status.ok());
+    base_.DropCache(**file);
+  }
+  uint64_t Cached(const std::string& path) {
+    auto file = base_.Open(path, false);
+    return file.ok() ? base_.CachedBytes(**file, 0, INT64_MAX) : 0;
   }
 
   ReadOutcome Run(const LoadProgram& program) {
@@ -206,6 +220,23 @@ TEST_P(Loads, HandEveryFailedReadToTheCaller) {
   }
   fs_.set_fault(nullptr);
   EXPECT_TRUE(Run(program).failure.status.ok());
+  ExpectLoaded(program);
+}
+
+TEST_P(Loads, TakeWhatIsInThePageCacheFromThere) {
+  const LoadProgram program = MakeLoad(Aligned());
+  for (const std::string& path : program.paths) ReadText(path);
+  if (Cached(program.paths[0]) == 0) GTEST_SKIP() << "this system doesn't tell what is cached";
+  ASSERT_TRUE(Run(program).failure.status.ok());
+  EXPECT_EQ(stats_.direct_bytes, 0u);
+  ExpectLoaded(program);
+}
+
+TEST_P(Loads, LeaveNothingInThePageCacheThatWasNotThere) {
+  const LoadProgram program = MakeLoad(Aligned());
+  if (Cached(program.paths[0]) != 0) GTEST_SKIP() << "the page cache can't be emptied here";
+  ASSERT_TRUE(Run(program).failure.status.ok());
+  for (const std::string& path : program.paths) EXPECT_EQ(Cached(path), 0u) << path;
   ExpectLoaded(program);
 }
 

@@ -36,6 +36,9 @@ class Reader {
         ledger_(program.extents, plan_, static_cast<uint32_t>(program.expected.size())),
         staging_pool_(*context.staging),
         staging_(plan_.chunks.size()),
+        was_cached_(files.size()),
+        read_buffered_(files.size()),
+        direct_(plan_.chunks.size()),
         read_(plan_.chunks.size()),
         failures_(plan_.chunks.size()),
         damaged_(program.expected.size()),
@@ -45,7 +48,11 @@ class Reader {
 
   void Run() {
     if (!CheckFilesAndEmptyTensors()) return;
+    for (size_t i = 0; i < files_.size(); ++i) {
+      if (files_[i] != nullptr) was_cached_[i] = context_.fs->CachedBytes(*files_[i], 0, INT64_MAX) > 0;
+    }
     runner_.Run();
+    LeaveTheCacheAsItWas();
     if (outcome_.failure.status.ok() && *context_.aborted) {
       outcome_.failure = {Status(Code::kAborted, "the load was aborted")};
     }
@@ -117,13 +124,25 @@ class Reader {
     } else {
       Touch(plan_.pieces[chunk.first_piece]);
     }
-    const IoRequest request{.kind = IoRequest::Kind::kRead, .direct = chunk.direct, .file = files_[chunk.file].get(),
+    File& file = *files_[chunk.file];
+    // What is in memory already is copied from there, faster than any disk; the rest doesn't go through the cache.
+    direct_[start.task] = chunk.direct && !(was_cached_[chunk.file] != 0 &&
+                                            context_.fs->CachedBytes(file, chunk.offset, chunk.used) >= chunk.used);
+    if (direct_[start.task] == 0) read_buffered_[chunk.file].store(true, std::memory_order_relaxed);
+    const IoRequest request{.kind = IoRequest::Kind::kRead, .direct = direct_[start.task] != 0, .file = &file,
                             .data = data, .bytes = chunk.bytes, .offset = chunk.offset};
     Transfer(*context_.fs, request, [this, start](IoResult result) {
       read_[start.task] = result.bytes;
       failures_[start.task] = std::move(result.status);
       runner_.Done(start);
     });
+  }
+
+  // Files that a job reads besides are worth their place in the page cache; a checkpoint that is in memory now is not.
+  void LeaveTheCacheAsItWas() {
+    for (size_t i = 0; i < files_.size(); ++i) {
+      if (files_[i] != nullptr && read_buffered_[i] && was_cached_[i] == 0) context_.fs->DropCache(*files_[i]);
+    }
   }
 
   Status TakeStaging(uint32_t task, const Chunk& chunk) {
@@ -180,7 +199,7 @@ class Reader {
     if (files_[chunk.file] == nullptr) return true;
     const File& file = *files_[chunk.file];
     stats_.bytes += std::min(chunk.payload, read_[start.task]);
-    if (chunk.direct) stats_.direct_bytes += std::min(chunk.payload, read_[start.task]);
+    if (direct_[start.task] != 0) stats_.direct_bytes += std::min(chunk.payload, read_[start.task]);
     if (chunk.staged) stats_.bytes_copied += std::min(chunk.payload, read_[start.task]);
     for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
       const Piece& piece = plan_.pieces[i];
@@ -252,6 +271,9 @@ class Reader {
   TensorLedger ledger_;
   StagingPool& staging_pool_;
   std::vector<StagingBuffer> staging_;
+  std::vector<uint8_t> was_cached_;                // Per file: anything of it, before.
+  std::vector<std::atomic<bool>> read_buffered_;   // Per file: anything of it.
+  std::vector<uint8_t> direct_;                    // Per chunk: whether it was read past the cache.
   std::vector<uint64_t> read_;    // Per chunk: bytes that the file gave.
   std::vector<Status> failures_;  // Per chunk.
   std::vector<bool> damaged_;
