@@ -1,7 +1,10 @@
 #include "device/pinned_pool.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <semaphore>
 #include <string>
 #include <thread>
@@ -15,25 +18,45 @@ namespace {
 // Locked in one call each: large enough for the driver to be quick about it, small enough that several threads share.
 constexpr uint64_t kSlab = uint64_t{256} << 20;
 
+uint64_t RoundUp(uint64_t bytes) {
+  constexpr uint64_t kUnit = AlignedBuffer::kHugePage;
+  return (bytes + kUnit - 1) / kUnit * kUnit;
+}
+
 std::string Bytes(uint64_t bytes) { return std::to_string(bytes) + " bytes"; }
 
 }  // namespace
 
 // Memory that was locked in one call, or could not be; freed with the last buffer of it.
 struct PinnedPool::Region {
-  Region(std::shared_ptr<const CudaContext> locked_in) : context(std::move(locked_in)) {}
+  explicit Region(std::shared_ptr<const CudaContext> locked_in) : context(std::move(locked_in)) {}
   ~Region() {
-    if (host == nullptr && !registered) return;
-    ReleaseIn(*context, [this](const CudaFunctions& call) {
-      if (host != nullptr) (void)call.cuMemFreeHost(host);
-      else (void)call.cuMemHostUnregister(memory.data());
-    });
+    if (!locked) return;
+    ReleaseIn(*context, [this](const CudaFunctions& call) { (void)call.cuMemHostUnregister(memory.data()); });
+  }
+
+  // The memory stays also where it can't be locked. A multiple of 2 MiB: a mapping of its own.
+  Status Lock(uint64_t bytes) {
+    memory = AlignedBuffer::Allocate(bytes);
+    if (memory.empty()) return Status(Code::kOutOfRange, "there is no memory for " + Bytes(bytes) + " of locked memory");
+    // A page that a fork shares is copied when it is written to next, and the device goes on with the old one.
+#ifdef MADV_DONTFORK
+    (void)madvise(memory.data(), bytes, MADV_DONTFORK);
+#endif
+    // Locking would touch the pages too, but by one thread, and under the driver's own lock.
+    volatile uint8_t* const data = memory.data();
+    for (uint64_t at = 0; at < bytes; at += AlignedBuffer::kPage) data[at] = 0;
+    CurrentContext current(*context);
+    if (!current.status().ok()) return current.status();
+    Status status = context->Check(context->call().cuMemHostRegister(memory.data(), bytes, CU_MEMHOSTREGISTER_PORTABLE),
+                                   "cuMemHostRegister", Bytes(bytes));
+    locked = status.ok();
+    return status;
   }
 
   const std::shared_ptr<const CudaContext> context;
-  void* host = nullptr;   // From cuMemHostAlloc; otherwise:
   AlignedBuffer memory;
-  bool registered = false;
+  bool locked = false;
   bool is_reserve = false;
 };
 
@@ -60,17 +83,17 @@ Result<PinnedPool::Buffer> PinnedPool::Take(const std::shared_ptr<const CudaCont
   }
   if (!lock_more) return buffer;
   auto region = std::make_shared<Region>(context);
-  CurrentContext current(*context);
-  if (!current.status().ok()) return current.status();
-  Status status = context->Check(context->call().cuMemHostAlloc(&region->host, bytes, CU_MEMHOSTALLOC_PORTABLE), "cuMemHostAlloc", Bytes(bytes));
-  if (!status.ok()) {
-    region->host = nullptr;
-    return status;
-  }
+  Status status = region->Lock(std::max(RoundUp(bytes), AlignedBuffer::kHugePage));
+  if (!status.ok()) return status;
+  const size_t slot = bytes <= AlignedBuffer::kHugePage / 2 ? std::bit_ceil(std::max(bytes, AlignedBuffer::kPage)) : region->memory.size();
   buffer.pool_ = this;
-  buffer.data_ = static_cast<uint8_t*>(region->host);
-  buffer.size_ = bytes;
-  buffer.region_ = std::move(region);
+  buffer.data_ = region->memory.data();
+  buffer.size_ = slot;
+  buffer.region_ = region;
+  std::lock_guard lock(mutex_);
+  for (size_t at = slot; at + slot <= region->memory.size(); at += slot) {
+    idle_.emplace(slot, Idle{region, region->memory.data() + at});
+  }
   return buffer;
 }
 
@@ -80,7 +103,8 @@ void PinnedPool::Give(std::shared_ptr<Region> region, uint8_t* data, size_t size
     if (region->is_reserve) reserved_ -= size;
     return;
   }
-  idle_.emplace(size, Idle{std::move(region), data});
+  // Before its likes: what was used last is used next, while it is still in the caches.
+  idle_.emplace_hint(idle_.lower_bound(size), size, Idle{std::move(region), data});
 }
 
 // Slabs that are made by whoever has time: the thread that asked for them, and the executor's. Late ones find nothing.
@@ -96,25 +120,9 @@ struct PinnedPool::Reservation {
 
   void Work() {
     for (size_t i = next++; i < count; i = next++) {
-      Make(*regions[i], statuses[i], std::min(slab, bytes - i * slab));
+      statuses[i] = regions[i]->Lock(std::min(slab, bytes - i * slab));
       made.release();
     }
-  }
-  void Make(Region& region, Status& status, uint64_t size) {
-    region.memory = AlignedBuffer::Allocate(size);
-    if (region.memory.empty()) {
-      status = Status(Code::kOutOfRange, "there is no memory for a snapshot pool of " + Bytes(bytes) + " more");
-      return;
-    }
-    // Locking would touch the pages too, but by one thread.
-    volatile uint8_t* const data = region.memory.data();
-    for (uint64_t at = 0; at < size; at += AlignedBuffer::kPage) data[at] = 0;
-    CurrentContext current(*context);
-    status = current.status();
-    if (!status.ok()) return;
-    status = context->Check(context->call().cuMemHostRegister(region.memory.data(), size, CU_MEMHOSTREGISTER_PORTABLE),
-                            "cuMemHostRegister", Bytes(size));
-    region.registered = status.ok();
   }
 };
 
@@ -149,6 +157,7 @@ Status PinnedPool::Reserve(const std::shared_ptr<const CudaContext>& context, ui
   }
   // What comes late must not hold them: they go with their last buffer.
   work->regions.clear();
+  work->context.reset();
   return status;
 }
 

@@ -17,6 +17,10 @@ namespace tensor_checkpoint {
 // pages costs far more than a copy, so what was once taken is kept for the next program, until Trim(): it never gets
 // to be more than was in use at once, and how much that is, is the business of the programs' budgets.
 //
+// It is memory of our own that is registered with the driver, not the driver's (cuMemHostAlloc): any file system takes
+// it for direct I/O, it has huge pages, and a child process can be kept from sharing its pages, which would part what
+// a device writes from what we read.
+//
 // One per process's engine; any thread. Buffers must go before the pool.
 class PinnedPool {
   struct Region;
