@@ -33,12 +33,14 @@ class DevicePrograms : public DeviceProgramTest, public testing::WithParamInterf
   }
 };
 
+std::string WayName(const testing::TestParamInfo<Way>& info) { return info.param.name; }
+
 INSTANTIATE_TEST_SUITE_P(Ways, DevicePrograms,
                          testing::Values(Way{"Direct"}, Way{"Buffered", false}, Way{"HostCopied", true, true},
                                          Way{"SnapshotPool", true, false, 64 << 20}, Way{"Shadow", true, false, 0, true},
                                          Way{"Checksum", true, false, 0, false, true},
                                          Way{"Everything", true, true, 64 << 20, true, true}),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         WayName);
 
 TEST_P(DevicePrograms, SaveWhatLiesOnDevicesAndOnTheHost) {
   for (const Layout& layout : {Mixed(), Aligned()}) {
@@ -99,7 +101,12 @@ TEST_P(DevicePrograms, NameTheTensorThatIsDamagedOnDisk) {
 
 // Each call of each driver function fails once, with each kind of error. However it ends, what is said is true, nothing
 // is left behind in the driver (the fixture's end), and the next save works.
-TEST_P(DevicePrograms, SurviveTheFailureOfAnyDriverCall) {
+class FailingDevices : public DevicePrograms {};
+
+INSTANTIATE_TEST_SUITE_P(Ways, FailingDevices,
+                         testing::Values(Way{"Staged"}, Way{"Everything", true, true, 64 << 20, true, true}), WayName);
+
+TEST_P(FailingDevices, AreSurvivedWhicheverCallFails) {
   const Layout layout{{100, 70000, 5000, 9000, 3 << 20}, 1, SIZE_MAX};
   const SaveProgram program = MakeSave(layout);
   const LoadProgram load = MakeDeviceLoad(program, layout);
@@ -112,7 +119,7 @@ TEST_P(DevicePrograms, SurviveTheFailureOfAnyDriverCall) {
   for (const char* function : functions) {
     for (const auto& [code, mode] : {std::pair{CUDA_ERROR_OUT_OF_MEMORY, Standin::kOnce}, {CUDA_ERROR_LAUNCH_FAILED, Standin::kOnce},
                                      {CUDA_ERROR_ECC_UNCORRECTABLE, Standin::kDeviceLost}}) {
-      for (uint64_t nth = 1; nth <= 3; ++nth) {
+      for (uint64_t nth = 1; nth <= 2; ++nth) {
         const std::string what = std::string(function) + " #" + std::to_string(nth) + " " + std::to_string(code);
         SCOPED_TRACE(what);
         devices_.reset();
@@ -145,7 +152,7 @@ TEST_P(DevicePrograms, SurviveTheFailureOfAnyDriverCall) {
       }
     }
   }
-  EXPECT_GT(failed, 20u);
+  EXPECT_GT(failed, 30u);
 }
 
 }  // namespace
