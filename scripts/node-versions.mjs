@@ -24,5 +24,7 @@ for (const version of versions) {
   });
   if (status !== 0) failed.push(version);
 }
-console.log(failed.length === 0 ? `passed with Node ${versions.join(' and ')}` : `FAILED with Node ${failed.join(' and ')}`);
+console.log(
+  failed.length === 0 ? `passed with Node ${versions.join(' and ')}` : `FAILED with Node ${failed.join(' and ')}`,
+);
 process.exit(failed.length === 0 ? 0 : 1);
