@@ -25,13 +25,8 @@ const manager = new CheckpointManager(checkpoint, { directory, maxToKeep: 1, wri
 const state = memoryStatus('VmRSS');
 const saves = [];
 for (let save = 0; save < 2; save++) {
-  const { stallsMs, ...figures } = await observe(async () => {
-    const handle = manager.begin();
-    if (!handle) throw new Error('the manager skipped a save');
-    return handle.committed;
-  });
+  const { stallsMs, ...figures } = await observe(() => manager.save());
   saves.push({ ...figures, stallsMs: stallsMs.filter((stall) => stall > 5) });
-  await manager.sync();
 }
 await manager.close();
 reply({ saves, stateBytes: state });

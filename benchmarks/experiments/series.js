@@ -84,7 +84,7 @@ export function describe({ sizes, counts, spread }) {
         `  ${formatSize(bytes).padEnd(10)} ${formatSummary(save.rate, formatRate)} / ${formatSummary(resume.rate, formatRate)} / ${save.ofLimit.median.toFixed(2)} and ${resume.ofLimit.median.toFixed(2)}`,
     ),
     ...(sizes.length > 1 ? [`  saving, the slowest size is ${(spread * 100).toFixed(1)} % behind the fastest`] : []),
-    'series of counts, 1 KiB each (first save of a process; next saves, of them planning, longest gap; resume, longest gap)',
+    'series of counts, 1 KiB each (first save of a process; next saves, of them planning before the first wait, longest gap; resume, longest gap)',
     ...counts.map(
       ({ tensors, firstSave, save, planMs, saveGapMs, resume, resumeGapMs }) =>
         `  ${String(tensors).padEnd(8)} ${formatTime(firstSave.seconds)}; ${formatTime(save.median)}, ${planMs.median.toFixed(1)} ms, ${saveGapMs.toFixed(1)} ms; ${formatTime(resume.median)}, ${resumeGapMs.toFixed(1)} ms`,

@@ -82,7 +82,7 @@ export function describe({ tensors, bytes, saves, logical, allocated, shards, te
     `${(bytes / 1e12).toPrecision(3)} TB in ${tensors} tensors, views on one buffer, into a null sink`,
     ...saves.map(
       (/** @type {any} */ save, /** @type {number} */ index) =>
-        `  save ${index + 1}: ${formatTime(save.seconds)} (${formatRate(bytes / save.seconds)} summed), begin() ${save.beginMs.toFixed(1)} ms, longest gap ${save.gapMs.toFixed(1)} ms, library memory ${formatSize(save.extraBytes)}`,
+        `  save ${index + 1}: ${formatTime(save.seconds)} (${formatRate(bytes / save.seconds)} summed), before the first wait ${save.beginMs.toFixed(1)} ms, longest gap ${save.gapMs.toFixed(1)} ms, library memory ${formatSize(save.extraBytes)}`,
     ),
     `  ${shards} sparse shards: ${formatSize(logical)}, ${formatSize(allocated)} on the disk`,
     tensorflow

@@ -54,7 +54,7 @@ export async function runLayout(context, layout, how) {
     read: options.read,
     env: options.env,
   });
-  const peers = how.peers ? await choosePeers(context, layout) : [];
+  let peers = how.peers ? await choosePeers(context, layout) : [];
 
   /** @type {Record<string, { write: number[], read: number[] }>} */
   const rates = Object.fromEntries(
@@ -99,7 +99,13 @@ export async function runLayout(context, layout, how) {
       else if (contestant === 'ours') figures.ours = await measure.ours();
       else if (contestant instanceof Peer) {
         if (!together) await ours.rest();
-        figures.peers[name] = await measure.peer(contestant);
+        try {
+          figures.peers[name] = await measure.peer(contestant);
+        } catch (error) {
+          // Half a comparison is none; the others go on.
+          peers = peers.filter((peer) => peer !== contestant);
+          dropPeer(context, contestant, error);
+        }
       }
     }
     rounds.push(figures);
@@ -115,10 +121,25 @@ export async function runLayout(context, layout, how) {
 }
 
 /** @param {Context} context @param {Layout} layout */
-async function choosePeers({ options, workspace, progress, peers }, layout) {
-  const found = (await peers()).map((info) => new Peer(workspace, info, layout, options.durable));
-  for (const peer of found) await peer.choose(progress);
-  return found;
+async function choosePeers(context, layout) {
+  const { options, workspace, progress, peers } = context;
+  const chosen = [];
+  for (const info of await peers()) {
+    const peer = new Peer(workspace, info, layout, options.durable);
+    try {
+      await peer.choose(progress);
+      chosen.push(peer);
+    } catch (error) {
+      dropPeer(context, peer, error);
+    }
+  }
+  return chosen;
+}
+
+/** @param {Context} context @param {Peer} peer @param {unknown} error */
+function dropPeer({ log }, peer, error) {
+  peer.end();
+  log(`${peer.name} takes no further part: ${error instanceof Error ? error.message : String(error)}`);
 }
 
 /**

@@ -9,13 +9,14 @@ import { fileURLToPath } from 'node:url';
 
 /**
  * Starts listening. The lists grow with every program that finishes in this process.
- * @returns {{ saves: SaveStats[], loads: LoadStats[] }}
+ * @returns {{ saves: SaveStats[], loads: LoadStats[], committedAt: number[] }} `committedAt`: when JavaScript heard that a
+ *   save was committed, as performance.now() tells it; save() itself goes on to delete what retention gives up
  */
 export function collectStats() {
   const root = fileURLToPath(new URL('../..', import.meta.url));
   const addon = createRequire(import.meta.url)('node-gyp-build')(root); // the same object that the package itself uses
-  /** @type {{ saves: SaveStats[], loads: LoadStats[] }} */
-  const stats = { saves: [], loads: [] };
+  /** @type {{ saves: SaveStats[], loads: LoadStats[], committedAt: number[] }} */
+  const stats = { saves: [], loads: [], committedAt: [] };
   const listen = (/** @type {'startSave' | 'startLoad'} */ name, /** @type {object[]} */ list) => {
     const start = addon[name];
     addon[name] = (
@@ -24,6 +25,7 @@ export function collectStats() {
     ) =>
       start.call(addon, program, (/** @type {{ type: string, stats: object }} */ event) => {
         if (event.type === 'finished') list.push(event.stats);
+        if (event.type === 'committed') stats.committedAt.push(performance.now());
         onEvent(event);
       });
   };

@@ -6,11 +6,12 @@ const TICK_MS = 1;
 
 /**
  * Runs `work` and reports seconds, CPU seconds, every stall of the event loop, the part of it in which `work` itself ran
- * before it first waited, and the growth of peak memory.
+ * before it first waited, and the growth of peak memory. `preparedMs` passed before `work` was called.
  * @template T
  * @param {() => Promise<T>} work
  */
 export async function observe(work) {
+  const called = performance.now();
   globalThis.gc?.(); // The garbage of what was before is not this work's.
   const before = resetPeak();
   const cpuBefore = process.cpuUsage();
@@ -41,6 +42,7 @@ export async function observe(work) {
   const cpu = process.cpuUsage(cpuBefore);
   return {
     result,
+    preparedMs: start - called,
     seconds: (end - start) / 1000,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     gapMs: stalls.reduce((most, stall) => Math.max(most, stall), 0),

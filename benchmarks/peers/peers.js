@@ -11,6 +11,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export const peerNames = /** @type {const} */ (['tensorflow', 'torch', 'dcp', 'safetensors', 'orbax']);
 
+/** Longer than the slowest of them takes for 16 GiB on a slow disk; one that hangs must not hang everything. */
+const PEER_TIMEOUT_SECONDS = 1800;
+
 /** @typedef {{ name: string, python: string, version: string, variants: Record<string, string> }} PeerInfo */
 
 /** Where Python environments are looked for. @param {string | undefined} given */
@@ -133,13 +136,11 @@ export class Peer {
   /** @param {string} variant @param {'save' | 'load'} what @param {object} more @returns {Promise<{ seconds: number, cpuSeconds: number }>} */
   async #run(variant, what, more) {
     const order = { directory: this.#directory, groups: this.#groups, ...more };
-    const { stdout } = await this.#workspace.run(this.info.python, [
-      script,
-      this.name,
-      variant,
-      what,
-      JSON.stringify(order),
-    ]);
+    const { stdout } = await this.#workspace.run(
+      this.info.python,
+      [script, this.name, variant, what, JSON.stringify(order)],
+      { timeout: PEER_TIMEOUT_SECONDS },
+    );
     return answerIn(stdout);
   }
 }
