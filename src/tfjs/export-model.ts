@@ -17,6 +17,7 @@ import {
   runSave,
 } from '../native/engine.ts';
 import { openStoredModel, type StoredModel, type StoredWeight } from './stored-weights.ts';
+import { sumInTurns } from './sum-in-turns.ts';
 
 /** Options of {@link exportTfjsModel}. */
 export interface ExportTfjsModelOptions {
@@ -177,7 +178,7 @@ async function writeShards({ bundle, sharding, where, signal }: ShardWriting): P
       await runLoad(loader.build({}), { signal, names: (tensor) => loader.keyOf(tensor) });
     }
     for (const { weight, at, bytes, isLast } of cut) {
-      const sum = crc32c(new Uint8Array(buffer, at, bytes), partial.get(weight) ?? 0);
+      const sum = await sumInTurns(buffer, at, bytes, partial.get(weight) ?? 0);
       partial.set(weight, sum);
       if (isLast && sum !== weight.entry.crc32c) throw damaged(bundle.prefix, weight.key);
     }

@@ -10,13 +10,13 @@ import type { TrackableNode } from '../checkpoint/trackable.ts';
 import { walkNow } from '../checkpoint/tree.ts';
 import { invalidArgument } from '../errors.ts';
 import { ExtentKind, type Step } from '../native/contract.ts';
-import { allocate, crc32c, makeDirectoriesSync, readDirectorySync, runSave } from '../native/engine.ts';
+import { allocate, makeDirectoriesSync, readDirectorySync, runSave } from '../native/engine.ts';
 import { promiseOf, ShortTurns } from '../steps.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
+import { sumInTurns } from './sum-in-turns.ts';
 
 /** Bytes of a data file, and so of the memory that is needed; a larger tensor gets a file of its own. */
 const FILE_BYTES = 256 * 2 ** 20;
-const SUM_BYTES = 8 * 2 ** 20;
 const OPTIONS = { threads: 0, stagingBytes: 64 * 2 ** 20, copy: false, durable: true, direct: true, progress: false };
 
 /** Fills memory with the bytes of these tensors, together. */
@@ -89,27 +89,24 @@ async function fillFile(
   sums: Uint32Array,
 ): Promise<void> {
   const { extents } = plan;
+  const rows = Array.from(extents.bytes.keys()).filter((row) => extents.file[row] === file);
+  rows.sort((a, b) => extents.fileOffset[a]! - extents.fileOffset[b]!);
   const wanted: { key: string; into: MemoryRange; tensor: number }[] = [];
-  // What lies between tensors is zero, whatever the buffer held for the file before.
-  for (let at = 0; at < plan.files.sizes[file]!; at += SUM_BYTES) {
-    new Uint8Array(image, at, Math.min(SUM_BYTES, plan.files.sizes[file]! - at)).fill(0);
-  }
-  for (let i = 0; i < extents.bytes.length; i++) {
-    if (extents.file[i] !== file) continue;
-    const [byteOffset, byteLength] = [extents.fileOffset[i]!, extents.bytes[i]!];
-    const tensor = extents.tensor[i]!;
-    if (extents.kind[i] === ExtentKind.jsMemory) {
-      const text = new Uint8Array(plan.buffers[extents.buffer[i]!]!, extents.source[i]!, byteLength);
+  let end = 0;
+  for (const row of rows) {
+    const [byteOffset, byteLength] = [extents.fileOffset[row]!, extents.bytes[row]!];
+    // What lies between tensors is zero, whatever the memory held for the file before.
+    new Uint8Array(image, end, byteOffset - end).fill(0);
+    end = byteOffset + byteLength;
+    const tensor = extents.tensor[row]!;
+    if (extents.kind[row] === ExtentKind.jsMemory) {
+      const text = new Uint8Array(plan.buffers[extents.buffer[row]!]!, extents.source[row]!, byteLength);
       new Uint8Array(image, byteOffset, byteLength).set(text);
     } else wanted.push({ key: plan.keyOf(tensor), into: { buffer: image, byteOffset, byteLength }, tensor });
   }
   if (wanted.length > 0) await fill(wanted);
   for (const { tensor, into } of wanted) {
-    for (let at = 0; at < into.byteLength; at += SUM_BYTES) {
-      const piece = new Uint8Array(image, into.byteOffset + at, Math.min(SUM_BYTES, into.byteLength - at));
-      sums[tensor] = crc32c(piece, sums[tensor]);
-      if (at + SUM_BYTES < into.byteLength) await new Promise((resolve) => setImmediate(resolve));
-    }
+    sums[tensor] = await sumInTurns(image, into.byteOffset, into.byteLength, 0);
   }
 }
 

@@ -73,6 +73,13 @@ function convolutions(): tf.LayersModel {
   });
 }
 
+function stateful(): tf.LayersModel {
+  const input = tf.input({ batchShape: [2, ...STEPS] });
+  const lstm = tf.layers.lstm({ units: 3, stateful: true, returnSequences: true, recurrentActivation: 'sigmoid' });
+  const x = apply(tf.layers.simpleRNN({ units: 2, stateful: true }), apply(lstm, input));
+  return tf.model({ inputs: input, outputs: apply(tf.layers.dense({ units: 1 }), x) });
+}
+
 function dense(): tf.LayersModel {
   // Seeded: the centered RMSProp of TensorFlow.js takes epsilon away under its root, and small gradients become NaN.
   const kernelInitializer = (seed: number) => tf.initializers.glorotUniform({ seed });
@@ -90,6 +97,7 @@ const MODELS: Readonly<Record<string, readonly [() => tf.LayersModel, () => tf.O
   nested: [nested, () => tf.train.adam(0.01)],
   steps: [steps, () => tf.train.adam(0.01)],
   convolutions: [convolutions, () => tf.train.rmsprop(0.01)],
+  stateful: [stateful, () => tf.train.sgd(0.05)],
   sgd: [dense, () => tf.train.sgd(0.05)],
   momentum: [dense, () => tf.train.momentum(0.05, 0.9)],
   nesterov: [dense, () => tf.train.momentum(0.05, 0.9, true)],

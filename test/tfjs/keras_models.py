@@ -67,6 +67,13 @@ def convolutions(o):
     )
 
 
+def stateful(o):
+    inputs = keras.Input(batch_shape=(2, *STEPS))
+    x = layers.LSTM(3, stateful=True, return_sequences=True)(inputs)
+    x = layers.SimpleRNN(2, stateful=True)(x)
+    return o, keras.Model(inputs, layers.Dense(1)(x))
+
+
 def dense(o):
     return o, keras.Sequential([keras.Input(ROW), layers.Dense(3, activation="tanh"), layers.Dense(1)])
 
@@ -77,6 +84,7 @@ MODELS = {
     "nested": nested(optimizers.Adam(0.01)),
     "steps": steps(optimizers.Adam(0.01)),
     "convolutions": convolutions(optimizers.RMSprop(0.01)),
+    "stateful": stateful(optimizers.SGD(0.05)),
     "sgd": dense(optimizers.SGD(0.05)),
     "momentum": dense(optimizers.SGD(0.05, momentum=0.9)),
     "nesterov": dense(optimizers.SGD(0.05, momentum=0.9, nesterov=True)),
