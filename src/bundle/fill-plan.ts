@@ -1,9 +1,9 @@
 import { CheckpointError, invalidArgument } from '../errors.ts';
 import { ExtentKind } from '../native/contract.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
-import type { MemoryRange } from '../tensor/memory.ts';
 import { describeShape, elementCount } from '../tensor/shape.ts';
 import type { TensorSource } from '../tensor/source.ts';
+import { BufferNumbers } from './buffer-numbers.ts';
 import { maskCrc } from './crc.ts';
 import { addressNumber, DeviceRows } from './device-rows.ts';
 import { dataPath } from './names.ts';
@@ -97,33 +97,6 @@ export function* fillPlan(
       return key;
     },
   };
-}
-
-/** The buffers that sources lie in, each once. */
-class BufferNumbers {
-  readonly buffers: ArrayBufferLike[] = [];
-  readonly #numbers = new Map<ArrayBufferLike, number>();
-  /** Views of one large buffer mostly come one after the other. */
-  #last: ArrayBufferLike | undefined;
-  #lastNumber = 0;
-
-  add(buffer: ArrayBufferLike): number {
-    return this.buffers.push(buffer) - 1;
-  }
-
-  numberOf({ buffer, byteLength }: MemoryRange): number {
-    // Memory of a tensor's own is not looked up: at 100,000 tensors that would cost more than all the rest.
-    if (buffer.byteLength === byteLength) return this.add(buffer);
-    if (buffer === this.#last) return this.#lastNumber;
-    let number = this.#numbers.get(buffer);
-    if (number === undefined) {
-      number = this.add(buffer);
-      this.#numbers.set(buffer, number);
-    }
-    this.#last = buffer;
-    this.#lastNumber = number;
-    return number;
-  }
 }
 
 function checkStringCount(key: string, shape: readonly number[], given: number): void {

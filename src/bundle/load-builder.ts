@@ -1,6 +1,7 @@
 import { ExtentKind, type LoadProgram, NO_BUFFER } from '../native/contract.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
+import { BufferNumbers } from './buffer-numbers.ts';
 import { addressNumber, DeviceRows } from './device-rows.ts';
 
 /** Bytes of staging memory a read uses where the caller doesn't say. */
@@ -10,33 +11,41 @@ export const DEFAULT_STAGING_BYTES = 256 * 2 ** 20;
 export class LoadBuilder {
   readonly #paths: string[] = [];
   readonly #pathNumbers = new Map<string, number>();
-  readonly #buffers: ArrayBufferLike[] = [];
-  readonly #bufferNumbers = new Map<ArrayBufferLike, number>();
-  readonly #file: number[] = [];
-  readonly #fileOffset: number[] = [];
-  readonly #bytes: number[] = [];
-  readonly #kind: number[] = [];
+  /** Tensors of one file mostly come one after the other. */
+  #lastPath = '';
+  #lastNumber = 0;
+  readonly #memory = new BufferNumbers();
   readonly #devices = new DeviceRows();
-  readonly #buffer: number[] = [];
-  readonly #target: number[] = [];
-  readonly #tensor: number[] = [];
-  readonly #expected: number[] = [];
-  readonly #verify: number[] = [];
   readonly #keys: string[] = [];
+  #extents: ExtentColumns;
+  #extentCount = 0;
+  #expected: Uint32Array;
+  #verify: Uint8Array;
+
+  /** @param capacity tensors and extents that will about be added. */
+  constructor(capacity = 16) {
+    this.#extents = columns(capacity);
+    this.#expected = new Uint32Array(capacity);
+    this.#verify = new Uint8Array(capacity);
+  }
 
   get tensorCount(): number {
     return this.#keys.length;
   }
 
   keyOf(tensor: number): string {
-    return this.#keys[tensor] ?? '';
+    return this.#keys[tensor] ?? `tensor ${tensor}`;
   }
 
-  /** Starts a tensor; `expected` is its unmasked CRC-32C, or null not to sum it. */
-  tensor(key: string, expected: number | null): void {
-    this.#keys.push(key);
-    this.#expected.push(expected ?? 0);
-    this.#verify.push(expected === null ? 0 : 1);
+  /** Starts a tensor; extents follow. `crc32c` null: its checksum is not compared. */
+  tensor(key: string, crc32c: number | null): void {
+    const tensor = this.#keys.push(key) - 1;
+    if (tensor === this.#expected.length) {
+      this.#expected = grown(this.#expected, new Uint32Array(2 * tensor + 1));
+      this.#verify = grown(this.#verify, new Uint8Array(2 * tensor + 1));
+    }
+    this.#expected[tensor] = crc32c ?? 0;
+    this.#verify[tensor] = crc32c === null ? 0 : 1;
   }
 
   /** Adds bytes of the tensor last started, in the order of its bytes. `into` null: they are only summed. */
@@ -47,23 +56,36 @@ export class LoadBuilder {
     into: MemoryRange | DeviceMemory | null,
     targetOffset = 0,
   ): void {
-    this.#file.push(number(this.#pathNumbers, this.#paths, path));
-    this.#fileOffset.push(fileOffset);
-    this.#bytes.push(bytes);
-    const onDevice = into !== null && 'kind' in into;
-    this.#kind.push(onDevice ? ExtentKind.cudaDevice : ExtentKind.jsMemory);
+    const row = this.#extentCount++;
+    if (row === this.#extents.bytes.length) this.#extents = grownColumns(this.#extents);
+    const extents = this.#extents;
+    extents.file[row] = this.#fileNumber(path);
+    extents.fileOffset[row] = fileOffset;
+    extents.bytes[row] = bytes;
+    extents.tensor[row] = this.#keys.length - 1;
     if (into === null) {
-      this.#buffer.push(NO_BUFFER);
-      this.#target.push(0);
-    } else if (onDevice) {
+      extents.buffer[row] = NO_BUFFER;
+    } else if ('kind' in into) {
       const key = this.keyOf(this.#keys.length - 1);
-      this.#buffer.push(this.#devices.add(into, key));
-      this.#target.push(addressNumber(into.pointer, 'device address', key) + targetOffset);
+      extents.kind[row] = ExtentKind.cudaDevice;
+      extents.buffer[row] = this.#devices.add(into, key);
+      extents.target[row] = addressNumber(into.pointer, 'device address', key) + targetOffset;
     } else {
-      this.#buffer.push(number(this.#bufferNumbers, this.#buffers, into.buffer));
-      this.#target.push(into.byteOffset + targetOffset);
+      extents.buffer[row] = this.#memory.numberOf(into);
+      extents.target[row] = into.byteOffset + targetOffset;
     }
-    this.#tensor.push(this.#keys.length - 1);
+  }
+
+  #fileNumber(path: string): number {
+    if (path === this.#lastPath) return this.#lastNumber;
+    let found = this.#pathNumbers.get(path);
+    if (found === undefined) {
+      found = this.#paths.push(path) - 1;
+      this.#pathNumbers.set(path, found);
+    }
+    this.#lastPath = path;
+    this.#lastNumber = found;
+    return found;
   }
 
   build(options: {
@@ -73,24 +95,23 @@ export class LoadBuilder {
     keepGoing?: boolean;
     deviceChecksum?: boolean;
   }): LoadProgram {
+    const { kind, file, fileOffset, bytes, buffer, target, tensor } = this.#extents;
+    const extents = this.#extentCount;
+    const count = this.#keys.length;
     return {
       files: { paths: this.#paths },
-      buffers: this.#buffers,
+      buffers: this.#memory.buffers,
       ...this.#devices.fields(),
       extents: {
-        kind: Uint8Array.from(this.#kind),
-        file: Uint32Array.from(this.#file),
-        fileOffset: Float64Array.from(this.#fileOffset),
-        bytes: Float64Array.from(this.#bytes),
-        buffer: Uint32Array.from(this.#buffer),
-        target: Float64Array.from(this.#target),
-        tensor: Uint32Array.from(this.#tensor),
+        kind: kind.subarray(0, extents),
+        file: file.subarray(0, extents),
+        fileOffset: fileOffset.subarray(0, extents),
+        bytes: bytes.subarray(0, extents),
+        buffer: buffer.subarray(0, extents),
+        target: target.subarray(0, extents),
+        tensor: tensor.subarray(0, extents),
       },
-      tensors: {
-        count: this.#keys.length,
-        expected: Uint32Array.from(this.#expected),
-        verify: Uint8Array.from(this.#verify),
-      },
+      tensors: { count, expected: this.#expected.subarray(0, count), verify: this.#verify.subarray(0, count) },
       options: {
         threads: options.threads ?? 0,
         stagingBytes: options.stagingBytes ?? DEFAULT_STAGING_BYTES,
@@ -103,11 +124,27 @@ export class LoadBuilder {
   }
 }
 
-function number<T>(numbers: Map<T, number>, list: T[], value: T): number {
-  let found = numbers.get(value);
-  if (found === undefined) {
-    found = list.push(value) - 1;
-    numbers.set(value, found);
-  }
-  return found;
+type ExtentColumns = ReturnType<typeof columns>;
+
+function columns(rows: number) {
+  return {
+    kind: new Uint8Array(rows),
+    file: new Uint32Array(rows),
+    fileOffset: new Float64Array(rows),
+    bytes: new Float64Array(rows),
+    buffer: new Uint32Array(rows),
+    target: new Float64Array(rows),
+    tensor: new Uint32Array(rows),
+  };
+}
+
+function grownColumns(from: ExtentColumns): ExtentColumns {
+  const to = columns(2 * from.bytes.length + 1);
+  for (const name of Object.keys(from) as (keyof ExtentColumns)[]) to[name].set(from[name]);
+  return to;
+}
+
+function grown<T extends Uint8Array | Uint32Array>(from: T, to: T): T {
+  to.set(from);
+  return to;
 }

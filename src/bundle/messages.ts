@@ -1,9 +1,8 @@
-/** BundleHeaderProto and BundleEntryProto (tensorflow/core/protobuf/tensor_bundle.proto), read and written. */
+/** BundleHeaderProto and BundleEntryProto (tensorflow/core/protobuf/tensor_bundle.proto); entries are read in entry-decoder.ts. */
 
 import { CheckpointError } from '../errors.ts';
-import { type DType, dtypeFromNumber, dtypeNumber, elementSize } from '../tensor/dtypes.ts';
-import { describeShape, elementCount, sameShape, shapeProblem } from '../tensor/shape.ts';
-import { unmaskCrc } from './crc.ts';
+import { type DType, dtypeNumber } from '../tensor/dtypes.ts';
+import { sameShape } from '../tensor/shape.ts';
 import { dataLoss } from './damage.ts';
 import { MAX_SHARDS } from './names.ts';
 import type { TensorSlice } from './types.ts';
@@ -130,107 +129,4 @@ export function encodeShape(writer: WireWriter, shape: readonly number[]): void 
     writer.close(size);
   }
   writer.close(start);
-}
-
-/** Reads an entry and checks all that can be checked without the files. */
-export function decodeEntry(bytes: Uint8Array, shardCount: number): StoredEntry {
-  const reader = new WireReader(bytes);
-  let number = 0;
-  let shape: number[] = [];
-  let shard = 0;
-  let offset = 0;
-  let size = 0;
-  let masked = 0;
-  let hasChecksum = false;
-  const slices: TensorSlice[] = [];
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x08) number = reader.int32();
-    else if (tag === 0x12) shape = decodeShape(reader.message());
-    else if (tag === 0x18) shard = reader.int32();
-    else if (tag === 0x20) offset = reader.int64();
-    else if (tag === 0x28) size = reader.int64();
-    else if (tag === 0x35) {
-      masked = reader.fixed32();
-      hasChecksum = true;
-    } else if (tag === 0x3a) slices.push(decodeSlice(reader.message()));
-    else reader.skip(tag);
-  }
-  const dtype = dtypeFromNumber(number);
-  if (dtype === undefined) {
-    throw new CheckpointError('UNSUPPORTED', `tensors of TensorFlow's DataType ${number} can't be read`);
-  }
-  const elementBytes = elementSize(dtype);
-  const problem = shapeProblem(shape, elementBytes);
-  if (problem !== null) throw dataLoss(problem);
-  if (slices.length > 0) {
-    for (const slice of slices) checkStoredSlice(slice, shape);
-    // The shard means nothing here; TensorFlow's MergeV2Checkpoints sets it all the same.
-    return { dtype, shape: Object.freeze(shape), shard, offset: 0, size: 0, crc32c: 0, slices };
-  }
-  if (shard < 0 || shard >= shardCount) throw dataLoss(`the entry names shard ${shard} of ${shardCount}`);
-  if (offset < 0 || size < 0 || !Number.isSafeInteger(offset + size)) {
-    throw dataLoss(`the entry names bytes ${offset} to ${offset + size}`);
-  }
-  if (elementBytes > 0 && size !== elementCount(shape) * elementBytes) {
-    throw dataLoss(`${dtype} of shape ${describeShape(shape)} can't have ${size} bytes`);
-  }
-  // Left out, it is zero to a proto3 reader.
-  const crc32c = unmaskCrc(hasChecksum ? masked : 0);
-  return { dtype, shape: Object.freeze(shape), shard, offset, size, crc32c, slices };
-}
-
-function decodeShape(reader: WireReader): number[] {
-  const shape: number[] = [];
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x12) {
-      let size = 0;
-      for (const dimension = reader.message(); !dimension.done; ) {
-        const inner = dimension.tag();
-        if (inner === 0x08) size = dimension.int64();
-        else dimension.skip(inner);
-      }
-      shape.push(size);
-    } else if (tag === 0x18) {
-      if (reader.varint() !== 0) throw dataLoss('the shape has no known rank');
-    } else reader.skip(tag);
-  }
-  return shape;
-}
-
-function decodeSlice(reader: WireReader): TensorSlice {
-  const extents: Array<[number, number] | null> = [];
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag !== 0x0a) {
-      reader.skip(tag);
-      continue;
-    }
-    let start = 0;
-    let length: number | null = null;
-    for (const extent = reader.message(); !extent.done; ) {
-      const inner = extent.tag();
-      if (inner === 0x08) start = extent.int64();
-      else if (inner === 0x10) length = extent.int64();
-      else extent.skip(inner);
-    }
-    if (length === null && start !== 0) throw dataLoss('a slice has a start and no length');
-    extents.push(length === null ? null : [start, length]);
-  }
-  return extents;
-}
-
-function checkStoredSlice(slice: TensorSlice, shape: readonly number[]): void {
-  if (slice.length !== shape.length) {
-    throw dataLoss(`a slice of ${slice.length} dimensions in a tensor of shape ${describeShape(shape)}`);
-  }
-  for (let d = 0; d < shape.length; d++) {
-    const extent = slice[d];
-    if (extent === null || extent === undefined) continue;
-    const [start, length] = extent;
-    if (start < 0 || length < 0 || start + length > shape[d]!) {
-      throw dataLoss(`a slice [${start}, +${length}] lies outside dimension ${d} of shape ${describeShape(shape)}`);
-    }
-  }
 }

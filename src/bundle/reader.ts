@@ -1,18 +1,21 @@
 import { CheckpointError, describeValue, invalidArgument, isCheckpointError } from '../errors.ts';
-import { LoadFailure, readFile, runLoad, stat } from '../native/engine.ts';
-import { elementSize, viewLanes } from '../tensor/dtypes.ts';
+import { LoadFailure, readFile, runLoad } from '../native/engine.ts';
+import { inTurns, promiseOf, ShortTurns } from '../steps.ts';
+import { type DType, elementSize, viewLanes } from '../tensor/dtypes.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
 import { MAX_VIEW_LENGTH, type MemoryRange } from '../tensor/memory.ts';
-import { describeShape } from '../tensor/shape.ts';
+import { describeShape, elementCount } from '../tensor/shape.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
 import { type Box, commonRuns, requestedBox, volume, wholeBox } from './boxes.ts';
-import { dataLoss, inContext } from './damage.ts';
+import { BundleFiles } from './bundle-files.ts';
+import { inContext } from './damage.ts';
+import { EntryInfos } from './entry-infos.ts';
 import { LoadBuilder } from './load-builder.ts';
 import type { StoredEntry } from './messages.ts';
-import { dataPath, indexPath } from './names.ts';
-import { type ParsedIndex, parseIndex } from './parse-index.ts';
+import { indexPath } from './names.ts';
+import { type ParsedIndex, parseIndexSteps } from './parse-index.ts';
 import { addPart, needsPieces, readInPieces, type Verify } from './region-read.ts';
-import { type StoredPart, storedByteLength, storedParts } from './stored-parts.ts';
+import { type StoredPart, storedParts } from './stored-parts.ts';
 import { readStrings } from './strings.ts';
 import type { Bundle, BundleEntryInfo, BundleReadOptions, BundleReadRequest, TensorSlice } from './types.ts';
 
@@ -40,7 +43,7 @@ export async function openBundle(prefix: string, options: { signal?: AbortSignal
   throwIfAborted(options.signal);
   const file = await readIndexFile(path);
   throwIfAborted(options.signal);
-  return new BundleReader(prefix, parseIndex(file, { path }));
+  return new BundleReader(prefix, await promiseOf(parseIndexSteps(file, { path }, new ShortTurns())));
 }
 
 /** ABORTED if the signal says so; signals' own reasons are no CheckpointErrors. */
@@ -68,16 +71,15 @@ export async function readIndexFile(path: string): Promise<Uint8Array> {
 /** Owned by whoever opened it; holds no file open. Any number of reads may be under way at once. */
 class BundleReader implements Bundle {
   readonly prefix: string;
-  readonly entries: ReadonlyMap<string, BundleEntryInfo>;
+  readonly entries: EntryInfos;
   readonly #index: ParsedIndex;
-  readonly #shardSizes = new Map<number, Promise<number>>();
+  readonly #files: BundleFiles;
 
   constructor(prefix: string, index: ParsedIndex) {
     this.prefix = prefix;
     this.#index = index;
-    const entries = new Map<string, BundleEntryInfo>();
-    for (const [key, entry] of index.entries) entries.set(key, describe(index, key, entry));
-    this.entries = entries;
+    this.#files = new BundleFiles(prefix, index.shardCount);
+    this.entries = new EntryInfos(index);
   }
 
   get shardCount(): number {
@@ -95,27 +97,50 @@ class BundleReader implements Bundle {
   }
 
   dataPath(shard: number): string {
-    return dataPath(this.prefix, shard, this.shardCount);
+    return this.#files.path(shard);
   }
 
   async read(requests: readonly BundleReadRequest[], options: BundleReadOptions = {}): Promise<void> {
-    const regions = requests.map(({ key, into }) => {
-      const entry = this.#entry(key);
-      const bytes = elementSize(entry.dtype) * volume(wholeBox(entry.shape));
-      if (elementSize(entry.dtype) === 0) {
-        throw invalidArgument(
-          `'${key}' is a ${entry.dtype} tensor, whose elements can't be read into memory in place.`,
-        );
+    const { entries } = this.#index;
+    const turns = new ShortTurns();
+    const rows = new Int32Array(requests.length);
+    const shards = new Set<number>();
+    const regions: Region[] = [];
+    const check = (first: number, end: number): void => {
+      for (let i = first; i < end; i++) {
+        const { key, into } = requests[i]!;
+        const row = entries.find(key);
+        if (row < 0) throw this.#noSuchKey(key);
+        checkMemory(key, entries.dtypes[row]!, entries.shapes[row]!, into);
+        if (entries.slices.has(row)) {
+          const entry = entries.valueAt(row);
+          regions.push(this.#region(key, entry, wholeBox(entry.shape), into, options.verify));
+          rows[i] = -1;
+        } else {
+          rows[i] = row;
+          shards.add(entries.shards[row]!);
+        }
       }
-      if (into.byteLength !== bytes) {
-        throw invalidArgument(
-          `'${key}' (${entry.dtype} ${describeShape(entry.shape)}) has ${bytes} bytes; memory of ${into.byteLength} was given.`,
-          { key },
-        );
+    };
+    await promiseOf(inTurns(turns, requests.length, check));
+    const sizes = await this.#files.sizes(shards);
+    const builder = new LoadBuilder(requests.length);
+    const add = (first: number, end: number): void => {
+      for (let i = first; i < end; i++) {
+        const row = rows[i]!;
+        if (row < 0) continue;
+        const { key, into } = requests[i]!;
+        const shard = entries.shards[row]!;
+        const offset = entries.offsets[row]!;
+        const size = entries.sizes[row]!;
+        this.#files.check(key, { shard, offset, size }, sizes);
+        if (size === 0) continue;
+        builder.tensor(key, options.verify === false ? null : entries.checksums[row]!);
+        builder.extent(this.#files.path(shard), offset, size, into);
       }
-      return this.#region(key, entry, wholeBox(entry.shape), into, options.verify);
-    });
-    await this.#load(regions, options);
+    };
+    await promiseOf(inTurns(turns, requests.length, add));
+    await this.#load(regions, options, builder);
   }
 
   async readTensor(key: string, options: BundleReadOptions & { slice?: TensorSlice } = {}): Promise<HostTensor> {
@@ -214,9 +239,9 @@ class BundleReader implements Bundle {
     return { key, entry, target, parts: storedParts(this.#index, key, entry, target), into, verify };
   }
 
-  async #load(regions: readonly Region[], options: BundleReadOptions): Promise<void> {
+  /** @param builder holds what is read together with the regions. */
+  async #load(regions: readonly Region[], options: BundleReadOptions, builder = new LoadBuilder()): Promise<void> {
     await this.#checkFiles(regions);
-    const builder = new LoadBuilder();
     const inPieces: Array<{ region: Region; part: StoredPart; into: MemoryRange }> = [];
     for (const region of regions) {
       for (const part of region.parts) {
@@ -261,31 +286,9 @@ class BundleReader implements Bundle {
 
   /** That the data files exist and are as large as these parts need. */
   async #checkFiles(wanted: ReadonlyArray<{ key: string; parts: readonly StoredPart[] }>): Promise<void> {
-    const sizes = new Map<number, number>();
-    for (const { parts } of wanted) for (const { entry } of parts) sizes.set(entry.shard, 0);
-    for (const shard of sizes.keys()) sizes.set(shard, await this.#shardSize(shard));
-    for (const { key, parts } of wanted) {
-      for (const { entry } of parts) {
-        const bytes = sizes.get(entry.shard)!;
-        if (entry.offset + entry.size <= bytes) continue;
-        const path = this.dataPath(entry.shard);
-        throw dataLoss(
-          `'${key}' lies in ${path} at ${entry.offset} to ${entry.offset + entry.size}, but that file has ${bytes} bytes.`,
-          { path, key, offset: entry.offset },
-        );
-      }
-    }
-  }
-
-  #shardSize(shard: number): Promise<number> {
-    let size = this.#shardSizes.get(shard);
-    if (size === undefined) {
-      size = fileSize(this.dataPath(shard));
-      // What failed once is asked anew next time: the file may be on its way.
-      size.catch(() => this.#shardSizes.delete(shard));
-      this.#shardSizes.set(shard, size);
-    }
-    return size;
+    const shards = new Set(wanted.flatMap(({ parts }) => parts.map(({ entry }) => entry.shard)));
+    const sizes = await this.#files.sizes(shards);
+    for (const { key, parts } of wanted) for (const { entry } of parts) this.#files.check(key, entry, sizes);
   }
 
   #entry(key: string): StoredEntry {
@@ -296,8 +299,8 @@ class BundleReader implements Bundle {
 
   #noSuchKey(key: string): CheckpointError {
     if (typeof key !== 'string') return invalidArgument(`The name of a tensor is a string, not ${describeValue(key)}.`);
-    const names = [...this.entries.keys()];
-    const some = names.length > 5 ? `${names.slice(0, 5).join("', '")}', …` : `${names.join("', '")}'`;
+    const names = Array.from({ length: Math.min(5, this.entries.size) }, (_, row) => this.entries.keyAt(row));
+    const some = `${names.join("', '")}'${this.entries.size > 5 ? ', …' : ''}`;
     return new CheckpointError('NOT_FOUND', `The checkpoint '${this.prefix}' has no tensor '${key}'; it has '${some}`, {
       key,
       path: indexPath(this.prefix),
@@ -305,22 +308,17 @@ class BundleReader implements Bundle {
   }
 }
 
-async function fileSize(path: string): Promise<number> {
-  const found = await stat(path);
-  if (found === null) {
-    throw new CheckpointError('NOT_FOUND', `The checkpoint's data file ${path} is missing.`, { path });
+function checkMemory(key: string, dtype: DType, shape: readonly number[], into: { readonly byteLength: number }): void {
+  const bytes = elementSize(dtype) * elementCount(shape);
+  if (elementSize(dtype) === 0) {
+    throw invalidArgument(`'${key}' is a ${dtype} tensor, whose elements can't be read into memory in place.`);
   }
-  return found.size;
-}
-
-function describe(index: ParsedIndex, key: string, entry: StoredEntry): BundleEntryInfo {
-  const { dtype, shape } = entry;
-  if (entry.slices.length === 0) {
-    const { size, shard, offset, crc32c } = entry;
-    return { dtype, shape, byteLength: size, shard, offset, crc32c, slices: null };
+  if (into.byteLength !== bytes) {
+    throw invalidArgument(
+      `'${key}' (${dtype} ${describeShape(shape)}) has ${bytes} bytes; memory of ${into.byteLength} was given.`,
+      { key },
+    );
   }
-  const byteLength = storedByteLength(index, key, entry);
-  return { dtype, shape, byteLength, shard: null, offset: null, crc32c: null, slices: entry.slices };
 }
 
 /** Adds to a failed load which keys' memory was written to. A file that ends too early is damage like any other. */

@@ -1,10 +1,11 @@
-import { elementSize } from '../tensor/dtypes.ts';
+import { type DType, elementSize } from '../tensor/dtypes.ts';
 import { sameShape } from '../tensor/shape.ts';
 import { areDisjoint, type Box, intersect, sliceBox, volume, wholeBox } from './boxes.ts';
 import { dataLoss } from './damage.ts';
 import type { StoredEntry } from './messages.ts';
 import { type ParsedIndex, partKey } from './parse-index.ts';
 import { encodeSliceKey } from './slice-keys.ts';
+import type { TensorSlice } from './types.ts';
 
 /** A piece of a tensor that lies contiguously in one data file. A plain tensor is one piece. */
 export interface StoredPart {
@@ -38,14 +39,18 @@ export function storedParts(index: ParsedIndex, key: string, entry: StoredEntry,
   return parts;
 }
 
-/** Bytes that a tensor takes in the data files, as far as the index tells. */
-export function storedByteLength(index: ParsedIndex, key: string, entry: StoredEntry): number {
-  if (entry.slices.length === 0) return entry.size;
+/** Bytes that a tensor of slices takes in the data files, as far as the index tells. */
+export function storedByteLength(
+  index: ParsedIndex,
+  key: string,
+  slices: readonly TensorSlice[],
+  dtype: DType,
+  shape: readonly number[],
+): number {
   let size = 0;
-  for (const slice of entry.slices) {
-    const box = sliceBox(slice, entry.shape);
+  for (const slice of slices) {
     const part = index.parts.get(partKey(encodeSliceKey(key, slice)));
-    size += part?.size ?? volume(box) * elementSize(entry.dtype);
+    size += part?.size ?? volume(sliceBox(slice, shape)) * elementSize(dtype);
   }
   return size;
 }

@@ -76,41 +76,94 @@ export function readBlock(file: Uint8Array, handle: BlockHandle): Uint8Array {
 }
 
 /**
- * Visits a block's entries in order and checks its structure: prefixes, restart points, strictly increasing keys. The
- * key handed over is a copy, the value a view.
+ * Goes through a block's entries in order and checks its structure: prefixes, restart points, strictly increasing keys.
+ * Key and value are views of memory that the next entry overwrites: an index may have a million entries.
  */
-export function forEachEntry(block: Uint8Array, visit: (key: Uint8Array, value: Uint8Array) => void): void {
-  if (block.length < 4) throw dataLoss('a block of the index is too short');
-  const restartCount = new WireReader(block, block.length - 4).fixed32();
-  const end = block.length - 4 - restartCount * 4;
-  if (restartCount === 0 || end < 0) throw dataLoss(`a block of the index counts ${restartCount} restart points`);
-  const restarts = new WireReader(block, end, block.length - 4);
-  let nextRestart = restarts.fixed32();
-  if (nextRestart !== 0) throw dataLoss('the first restart point of a block is not its start');
-  const reader = new WireReader(block, 0, end);
-  let key = new Uint8Array(0);
-  let first = true;
-  while (!reader.done) {
-    const isRestart = reader.position === nextRestart;
-    if (isRestart) nextRestart = restarts.done ? -1 : restarts.fixed32();
+export class BlockCursor {
+  readonly block: Uint8Array;
+  /** The key of the entry: the first `keyLength` bytes. */
+  key: Uint8Array = new Uint8Array(256);
+  keyLength = 0;
+  /** Where the entry's value lies in the block. */
+  valueStart = 0;
+  valueEnd = 0;
+  readonly #reader: WireReader;
+  readonly #restarts: WireReader;
+  #nextRestart: number;
+  #first = true;
+
+  constructor(block: Uint8Array) {
+    if (block.length < 4) throw dataLoss('a block of the index is too short');
+    const restartCount = new WireReader(block, block.length - 4).fixed32();
+    const end = block.length - 4 - restartCount * 4;
+    if (restartCount === 0 || end < 0) throw dataLoss(`a block of the index counts ${restartCount} restart points`);
+    this.block = block;
+    this.#restarts = new WireReader(block, end, block.length - 4);
+    this.#nextRestart = this.#restarts.fixed32();
+    if (this.#nextRestart !== 0) throw dataLoss('the first restart point of a block is not its start');
+    this.#reader = new WireReader(block, 0, end);
+  }
+
+  /** Goes on to the next entry; false behind the last one. */
+  next(): boolean {
+    const reader = this.#reader;
+    if (reader.done) {
+      this.#checkEnd();
+      return false;
+    }
+    const isRestart = reader.position === this.#nextRestart;
+    if (isRestart) this.#nextRestart = this.#restarts.done ? -1 : this.#restarts.fixed32();
     const shared = reader.varint();
     const unshared = reader.varint();
     const valueLength = reader.varint();
     const at = reader.position;
-    if (shared > key.length || (isRestart && shared !== 0)) throw dataLoss('a key of the index shares too much');
-    if (unshared + valueLength > end - at) throw dataLoss('an entry of the index is longer than its block');
-    const next = new Uint8Array(shared + unshared);
-    for (let i = 0; i < shared; i++) next[i] = key[i]!;
-    for (let i = 0; i < unshared; i++) next[shared + i] = block[at + i]!;
-    if (!first && compareBytes(key, next) >= 0) throw dataLoss('the keys of the index do not increase');
-    reader.position = at + unshared + valueLength;
-    key = next;
-    first = false;
-    visit(next, block.subarray(at + unshared, reader.position));
+    if (shared > this.keyLength || (isRestart && shared !== 0)) throw dataLoss('a key of the index shares too much');
+    if (unshared + valueLength > reader.end - at) throw dataLoss('an entry of the index is longer than its block');
+    this.#takeKey(shared, at, unshared);
+    this.valueStart = at + unshared;
+    this.valueEnd = this.valueStart + valueLength;
+    reader.position = this.valueEnd;
+    this.#first = false;
+    return true;
   }
-  // A restart point that is no entry's start would mislead a reader that searches by them. An empty block has one.
-  if (!first && nextRestart !== -1) throw dataLoss('a restart point of a block is not the start of an entry');
-  if (first && !restarts.done) throw dataLoss('an empty block of the index counts restart points');
+
+  /** The key, as a view. */
+  currentKey(): Uint8Array {
+    return this.key.subarray(0, this.keyLength);
+  }
+
+  #takeKey(shared: number, at: number, unshared: number): void {
+    const { block } = this;
+    const length = shared + unshared;
+    const last = this.keyLength;
+    if (length > this.key.length) {
+      const grown = new Uint8Array(2 * length);
+      grown.set(this.key);
+      this.key = grown;
+    }
+    const { key } = this;
+    let position = shared;
+    while (position < length && position < last && key[position] === block[at + position - shared]) position++;
+    const increases =
+      position === last ? position < length : position < length && key[position]! < block[at + position - shared]!;
+    if (!this.#first && !increases) throw dataLoss('the keys of the index do not increase');
+    for (; position < length; position++) key[position] = block[at + position - shared]!;
+    this.keyLength = length;
+  }
+
+  #checkEnd(): void {
+    // A restart point that is no entry's start would mislead a reader that searches by them. An empty block has one.
+    if (!this.#first && this.#nextRestart !== -1) {
+      throw dataLoss('a restart point of a block is not the start of an entry');
+    }
+    if (this.#first && !this.#restarts.done) throw dataLoss('an empty block of the index counts restart points');
+  }
+}
+
+/** Visits the entries of a {@link BlockCursor}. The key handed over is a copy, the value a view. */
+export function forEachEntry(block: Uint8Array, visit: (key: Uint8Array, value: Uint8Array) => void): void {
+  const cursor = new BlockCursor(block);
+  while (cursor.next()) visit(cursor.currentKey().slice(), block.subarray(cursor.valueStart, cursor.valueEnd));
 }
 
 function readHandle(reader: WireReader, limit: number, what: string): BlockHandle {

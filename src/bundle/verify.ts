@@ -1,13 +1,14 @@
 import { type CheckpointError, type CheckpointErrorCode, isCheckpointError } from '../errors.ts';
 import type { LoadDamage, Progress } from '../native/contract.ts';
 import { runLoad, stat } from '../native/engine.ts';
+import { promiseOf, ShortTurns } from '../steps.ts';
 import { elementSize } from '../tensor/dtypes.ts';
 import { elementCount } from '../tensor/shape.ts';
 import { wholeBox } from './boxes.ts';
 import { LoadBuilder } from './load-builder.ts';
 import type { StoredEntry } from './messages.ts';
 import { dataPath, indexPath } from './names.ts';
-import { type ParsedIndex, parseIndex } from './parse-index.ts';
+import { type ParsedIndex, parseIndexSteps } from './parse-index.ts';
 import { readIndexFile, throwIfAborted } from './reader.ts';
 import { storedParts } from './stored-parts.ts';
 import { readStrings } from './strings.ts';
@@ -73,7 +74,8 @@ export async function verifyBundle(prefix: string, options: VerifyOptions = {}):
 
   const index = await attempt(async () => {
     const path = indexPath(prefix);
-    return parseIndex(await readIndexFile(path), { path, strict: true, onProblem: report });
+    const file = await readIndexFile(path);
+    return await promiseOf(parseIndexSteps(file, { path, strict: true, onProblem: report }, new ShortTurns()));
   }, report);
   throwIfAborted(options.signal);
   if (index === undefined) return done(0, 0);

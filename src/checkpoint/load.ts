@@ -1,101 +1,64 @@
-import type { Bundle, BundleReadRequest } from '../bundle/index.ts';
-import {
-  CheckpointError,
-  type CheckpointErrorCode,
-  type CheckpointErrorContext,
-  isCheckpointError,
-} from '../errors.ts';
-import { inTurns, type Steps, type Turns } from '../steps.ts';
+import type { Bundle, BundleEntryInfo, BundleReadRequest } from '../bundle/index.ts';
+import { CheckpointError, isCheckpointError } from '../errors.ts';
+import { inTurns, promiseOf, type Turns } from '../steps.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
 import { allocateMemory, copyMemory, type MemoryRange } from '../tensor/memory.ts';
-import { describeShape, sameShape } from '../tensor/shape.ts';
-import type { DeviceMemory } from '../tensor/source.ts';
+import { type InPlace, isInPlace, memoryOf } from './check-matches.ts';
 import type { NormalizedReadOptions } from './options.ts';
 import type { Match, RestoreSession } from './restore-session.ts';
-import type { Destination } from './trackable.ts';
 
-type Problem = NonNullable<CheckpointErrorContext['problems']>[number];
-
-/**
- * Checks all that the index can tell about these matches before anything is assigned.
- *
- * @throws CheckpointError with every defect in `problems`; its code is that of the first.
- */
-export function* checkMatches(matches: readonly Match[], bundle: Bundle, turns: Turns): Steps<void> {
-  const problems: Problem[] = [];
-  yield* inTurns(turns, matches.length, (first, end) => {
-    for (let i = first; i < end; i++) checkMatch(matches[i]!, bundle, problems);
-  });
-  const first = problems[0];
-  if (first === undefined) return;
-  const SHOWN = 20;
-  const list = problems.slice(0, SHOWN).map(({ message }) => `\n  ${message}`);
-  if (problems.length > SHOWN) list.push(`\n  … and ${problems.length - SHOWN} more (see error.problems)`);
-  throw new CheckpointError(
-    first.code,
-    `${bundle.prefix} does not fit the objects; nothing was changed. ${problems.length} of ${matches.length} values:${list.join('')}`,
-    { path: bundle.prefix, key: first.key, problems },
-  );
+/** Values to be read and given to their objects, and what the index says of each. */
+interface Batch {
+  readonly matches: readonly Match[];
+  readonly entries: readonly BundleEntryInfo[];
 }
 
-function checkMatch({ key, value, node }: Match, bundle: Bundle, problems: Problem[]): void {
-  const add = (code: CheckpointErrorCode, message: string) => problems.push({ code, key, message });
-  const entry = bundle.entries.get(key);
-  if (entry === undefined) {
-    add('DATA_LOSS', `${key}: the object graph names this key, but the index doesn't have it`);
-    return;
-  }
-  const what = `${key} (${node.description})`;
-  if (entry.dtype !== value.dtype && !value.acceptedDTypes?.includes(entry.dtype)) {
-    add('DTYPE_MISMATCH', `${what}: stored as ${entry.dtype}, the object is ${value.dtype}`);
-  }
-  if (value.anyShape !== true && !sameShape(entry.shape, value.shape)) {
-    const shapes = `${describeShape(entry.shape)}, the object's is ${describeShape(value.shape)}`;
-    add('SHAPE_MISMATCH', `${what}: the stored shape is ${shapes}`);
-  } else if (
-    isInPlace(value.destination) &&
-    entry.dtype === value.dtype &&
-    entry.slices === null &&
-    entry.byteLength !== memoryOf(value.destination).byteLength
-  ) {
-    const sizes = `${entry.byteLength} bytes, the object has ${memoryOf(value.destination).byteLength}`;
-    add('INVALID_ARGUMENT', `${what}: stored in ${sizes}`);
-  }
-}
-
-/** A value that was read and is not yet given to its object. */
-interface Loaded {
-  readonly match: Match;
-  give(): void | Promise<void>;
-}
+/** Hands a value over to its object; undefined for memory that has been filled in place. */
+type Give = (() => void | Promise<void>) | undefined;
 
 /**
  * Reads the matches and assigns them. Memory is filled in place unless `atomic`; what replaces is handed over after
  * everything was verified, or batch by batch with `atomic: false`.
  *
+ * @param entries what the index says of each match.
  * @throws CheckpointError with `overwritten`: the keys whose objects don't hold their old value any more.
  */
 export async function loadMatches(
   matches: readonly Match[],
+  entries: readonly BundleEntryInfo[],
   bundle: Bundle,
   session: RestoreSession,
   options: NormalizedReadOptions,
+  turns: Turns,
 ): Promise<void> {
   const overwritten: string[] = [];
   const held: (() => void)[] = [];
   try {
-    for (const { value } of matches) {
-      if (value.destination.kind === 'device' && value.destination.hold) held.push(value.destination.hold());
-    }
-    for (const batch of batches(matches, bundle, options)) {
-      const loaded = await readBatch(batch, bundle, options);
-      // The last moment: what is assigned is assigned together.
+    const hold = (first: number, end: number): void => {
+      for (let i = first; i < end; i++) {
+        const { destination } = matches[i]!.value;
+        if (destination.kind === 'device' && destination.hold) held.push(destination.hold());
+      }
+    };
+    await promiseOf(inTurns(turns, matches.length, hold));
+    for (const batch of batches({ matches, entries }, options)) {
+      const gives = await readBatch(batch, bundle, options, turns);
+      const tookInPlace = (first: number, end: number): void => {
+        for (let i = first; i < end; i++) {
+          if (gives[i] !== undefined) continue;
+          overwritten.push(batch.matches[i]!.key);
+          session.assigned(batch.matches[i]!);
+        }
+      };
+      await promiseOf(inTurns(turns, gives.length, tookInPlace));
+      // The last moment: what is handed over is handed over together.
       throwIfAborted(options.signal);
-      for (const { match, give } of loaded) {
-        overwritten.push(match.key);
+      for (const [i, give] of gives.entries()) {
+        if (give === undefined) continue;
+        overwritten.push(batch.matches[i]!.key);
         const pending = give();
         if (pending !== undefined) await pending;
-        session.assigned(match);
+        session.assigned(batch.matches[i]!);
       }
     }
   } catch (error) {
@@ -111,88 +74,81 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /** One batch, unless replaced values may be assigned as they come: then each batch needs little memory at a time. */
-function* batches(matches: readonly Match[], bundle: Bundle, options: NormalizedReadOptions): Generator<Match[]> {
+function* batches(all: Batch, options: NormalizedReadOptions): Generator<Batch> {
   if (options.atomic !== false) {
-    yield [...matches];
+    yield all;
     return;
   }
-  let batch: Match[] = [];
+  let from = 0;
   let bytes = 0;
-  for (const match of matches) {
-    const size = isInPlace(match.value.destination) ? 0 : bundle.entries.get(match.key)!.byteLength;
+  const upTo = (end: number) => ({ matches: all.matches.slice(from, end), entries: all.entries.slice(from, end) });
+  for (let i = 0; i < all.matches.length; i++) {
+    const size = isInPlace(all.matches[i]!.value.destination) ? 0 : all.entries[i]!.byteLength;
     if (bytes > 0 && bytes + size > options.stagingBytes) {
-      yield batch;
-      batch = [];
+      yield upTo(i);
+      from = i;
       bytes = 0;
     }
-    batch.push(match);
     bytes += size;
   }
-  yield batch;
+  yield upTo(all.matches.length);
 }
 
-async function readBatch(batch: Match[], bundle: Bundle, options: NormalizedReadOptions): Promise<Loaded[]> {
+async function readBatch(
+  { matches, entries }: Batch,
+  bundle: Bundle,
+  options: NormalizedReadOptions,
+  turns: Turns,
+): Promise<Give[]> {
   const { threads, stagingBytes, verify, deviceChecksum, signal } = options;
   const read = { threads: threads === 0 ? undefined : threads, stagingBytes, verify, deviceChecksum, signal };
-  const loaded: Loaded[] = new Array(batch.length);
+  const gives: Give[] = [];
   const requests: BundleReadRequest[] = [];
   // Strings vary in length and come first: they are small, and their damage shows before any memory is touched.
-  const texts = batch.map(({ key }) => key).filter((key) => bundle.entries.get(key)!.dtype === 'string');
+  const texts = matches.filter((_, i) => entries[i]!.dtype === 'string').map(({ key }) => key);
   const strings = await bundle.readTensors(texts, read);
-  for (const [i, match] of batch.entries()) {
-    const { destination } = match.value;
-    const entry = bundle.entries.get(match.key)!;
-    if (isInPlace(destination)) {
-      const into = memoryOf(destination);
-      if (options.atomic === true) {
-        const copy = { buffer: allocateMemory(into.byteLength, true), byteOffset: 0, byteLength: into.byteLength };
-        requests.push({ key: match.key, into: copy });
-        const give = () =>
-          destination.kind === 'device' ? destination.fill(copy) : copyMemory(destination.bytes, copy);
-        loaded[i] = { match, give };
+  const prepare = (first: number, end: number): void => {
+    for (let i = first; i < end; i++) {
+      const { key, value } = matches[i]!;
+      const { destination } = value;
+      const { dtype, shape, slices, byteLength } = entries[i]!;
+      if (isInPlace(destination)) {
+        const into = memoryOf(destination);
+        const copy =
+          options.atomic === true
+            ? { buffer: allocateMemory(into.byteLength, true), byteOffset: 0, byteLength: into.byteLength }
+            : undefined;
+        requests.push({ key, into: copy ?? into });
+        gives.push(copy && (() => fill(destination, copy)));
+      } else if (dtype === 'string') {
+        const tensor = strings.get(key)!;
+        gives.push(() => destination.assign(tensor));
       } else {
-        requests.push({ key: match.key, into });
-        loaded[i] = { match, give: () => {} };
+        // Every byte is read or the restore fails. The parts of a sliced tensor are trusted less.
+        const tensor =
+          slices === null
+            ? new HostTensor({ dtype, shape, data: allocateMemory(byteLength, true) })
+            : HostTensor.allocate({ dtype, shape });
+        requests.push({ key, into: tensor.memory });
+        gives.push(() => destination.assign(tensor));
       }
-    } else if (entry.dtype === 'string') {
-      const tensor = strings.get(match.key)!;
-      loaded[i] = { match, give: () => destination.assign(tensor) };
-    } else {
-      // Every byte is read or the restore fails. The parts of a sliced tensor are trusted less.
-      const tensor =
-        entry.slices === null
-          ? new HostTensor({ dtype: entry.dtype, shape: entry.shape, data: allocateMemory(entry.byteLength, true) })
-          : HostTensor.allocate({ dtype: entry.dtype, shape: entry.shape });
-      requests.push({ key: match.key, into: tensor.memory });
-      loaded[i] = { match, give: () => destination.assign(tensor) };
     }
-  }
-  const inPlace = new Set(
-    options.atomic === true ? [] : batch.filter(({ value }) => isInPlace(value.destination)).map(({ key }) => key),
-  );
+  };
+  await promiseOf(inTurns(turns, matches.length, prepare));
   try {
     if (requests.length > 0) await bundle.read(requests, { ...read, onProgress: options.onProgress });
   } catch (error) {
     // The reader names what it wrote to; only memory of the caller's counts, not what was to be handed over.
-    const touched = isCheckpointError(error) ? (error.overwritten ?? []) : [];
-    throw withOverwritten(
-      error,
-      touched.filter((key) => inPlace.has(key)),
-      bundle.prefix,
-      true,
-    );
+    const touched = new Set(isCheckpointError(error) ? (error.overwritten ?? []) : []);
+    const inPlace = matches.filter(({ key }, i) => gives[i] === undefined && touched.has(key)).map(({ key }) => key);
+    throw withOverwritten(error, inPlace, bundle.prefix, true);
   }
-  return loaded;
+  return gives;
 }
 
-type InPlace = Extract<Destination, { kind: 'memory' | 'device' }>;
-
-function isInPlace(destination: Destination): destination is InPlace {
-  return destination.kind !== 'replace';
-}
-
-function memoryOf(destination: InPlace): MemoryRange | DeviceMemory {
-  return destination.kind === 'memory' ? destination.bytes : destination;
+function fill(destination: InPlace, from: MemoryRange): void | Promise<void> {
+  if (destination.kind === 'device') return destination.fill(from);
+  copyMemory(destination.bytes, from);
 }
 
 /** The same error, with the keys that were overwritten: those it names already (or `replace`s), and these. */

@@ -3,10 +3,11 @@ import { type Bundle, openBundle } from '../bundle/index.ts';
 import { CheckpointError, isCheckpointError } from '../errors.ts';
 import { stat } from '../native/engine.ts';
 import { promiseOf, ShortTurns, type Steps, type Turns, wait } from '../steps.ts';
+import { checkMatches } from './check-matches.ts';
 import { decodeObjectGraph } from './decode-object-graph.ts';
 import { OBJECT_GRAPH_KEY } from './keys.ts';
 import { writesOf } from './lanes.ts';
-import { checkMatches, loadMatches } from './load.ts';
+import { loadMatches } from './load.ts';
 import { graphByNames } from './name-graph.ts';
 import { type NormalizedReadOptions, normalizeReadOptions } from './options.ts';
 import { RestoreOrder, RestoreSession } from './restore-session.ts';
@@ -88,9 +89,9 @@ export class Restorer {
     turns: Turns,
   ): Promise<void> {
     const matches = await promiseOf(matching);
-    await promiseOf(checkMatches(matches, bundle, turns));
+    const entries = await promiseOf(checkMatches(matches, bundle, turns));
     await writesOf(matches.map(({ node }) => node.identity));
-    await loadMatches(matches, bundle, session, options);
+    await loadMatches(matches, entries, bundle, session, options, turns);
     for (const node of session.above(matches)) await node.afterRestore?.();
   }
 }

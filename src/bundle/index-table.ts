@@ -1,0 +1,115 @@
+import { inTurns, type Steps, type Turns } from '../steps.ts';
+import type { DType } from '../tensor/dtypes.ts';
+import type { StoredEntry } from './messages.ts';
+import { RowMap } from './row-map.ts';
+import type { TensorSlice } from './types.ts';
+import { WireWriter } from './wire.ts';
+
+const NO_SLICES: readonly TensorSlice[] = [];
+
+/**
+ * The entries of an index in the order of their keys, as columns: StoredEntries are made when they are asked for. A Map of
+ * a million keys would hold the event loop for a tenth of a second whenever it grows.
+ */
+export class IndexTable extends RowMap<StoredEntry> {
+  readonly dtypes: DType[] = [];
+  readonly shapes: (readonly number[])[] = [];
+  readonly shards: number[] = [];
+  readonly offsets: number[] = [];
+  readonly sizes: number[] = [];
+  readonly checksums: number[] = [];
+  /** Of the tensors that are stored in slices. */
+  readonly slices = new Map<number, readonly TensorSlice[]>();
+  /** The keys' bytes, one after the other; that of row i begins at `#keyStart[i]`. */
+  readonly #text: WireWriter;
+  readonly #keyStart = [0];
+  readonly #hashes: number[] = [];
+  /** Open addressing: a row + 1, or 0. */
+  #slots = new Uint32Array(1);
+  /** Whoever makes up an index can't know which of its keys meet in a slot. */
+  readonly #seed = Math.floor(Math.random() * 2 ** 32);
+  readonly #wanted = new WireWriter();
+
+  /** @param capacity bytes that the keys will about have. */
+  constructor(capacity: number) {
+    super();
+    this.#text = new WireWriter(capacity);
+  }
+
+  get size(): number {
+    return this.#hashes.length;
+  }
+
+  /** Appends an entry, whose key is the first `keyLength` bytes of `key`. */
+  add(key: Uint8Array, keyLength: number, entry: StoredEntry): void {
+    const row = this.#hashes.push(this.#hash(key, 0, keyLength)) - 1;
+    this.#text.append(key, 0, keyLength);
+    this.#keyStart.push(this.#text.length);
+    this.dtypes.push(entry.dtype);
+    this.shapes.push(entry.shape);
+    this.shards.push(entry.shard);
+    this.offsets.push(entry.offset);
+    this.sizes.push(entry.size);
+    this.checksums.push(entry.crc32c);
+    if (entry.slices.length > 0) this.slices.set(row, entry.slices);
+  }
+
+  /** To be called once all are there: before, none is found. */
+  *complete(turns: Turns): Steps<void> {
+    const slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * this.size + 2)));
+    const last = slots.length - 1;
+    yield* inTurns(turns, this.size, (first, end) => {
+      for (let row = first; row < end; row++) {
+        let slot = this.#hashes[row]! & last;
+        while (slots[slot] !== 0) slot = (slot + 1) & last;
+        slots[slot] = row + 1;
+      }
+    });
+    this.#slots = slots;
+  }
+
+  find(key: string): number {
+    if (typeof key !== 'string' || !key.isWellFormed()) return -1;
+    const wanted = this.#wanted;
+    wanted.clear();
+    wanted.text(key);
+    const { memory, length } = wanted;
+    const text = this.#text.memory;
+    const last = this.#slots.length - 1;
+    for (let slot = this.#hash(memory, 0, length) & last; this.#slots[slot] !== 0; slot = (slot + 1) & last) {
+      const row = this.#slots[slot]! - 1;
+      const start = this.#keyStart[row]!;
+      if (this.#keyStart[row + 1]! - start !== length) continue;
+      let at = 0;
+      while (at < length && text[start + at] === memory[at]) at++;
+      if (at === length) return row;
+    }
+    return -1;
+  }
+
+  keyAt(row: number): string {
+    const { buffer, byteOffset } = this.#text.memory;
+    const start = this.#keyStart[row]!;
+    return Buffer.from(buffer, byteOffset + start, this.#keyStart[row + 1]! - start).toString();
+  }
+
+  valueAt(row: number): StoredEntry {
+    return {
+      dtype: this.dtypes[row]!,
+      shape: this.shapes[row]!,
+      shard: this.shards[row]!,
+      offset: this.offsets[row]!,
+      size: this.sizes[row]!,
+      crc32c: this.checksums[row]!,
+      slices: this.slices.get(row) ?? NO_SLICES,
+    };
+  }
+
+  /** FNV-1a with a seed and MurmurHash's finish: the low bits choose the slot. */
+  #hash(bytes: Uint8Array, start: number, end: number): number {
+    let hash = this.#seed;
+    for (let at = start; at < end; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193);
+    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+    return (hash ^ (hash >>> 13)) >>> 0;
+  }
+}
