@@ -1,6 +1,7 @@
 #ifndef TENSOR_CHECKPOINT_BINDING_ALLOCATIONS_H_
 #define TENSOR_CHECKPOINT_BINDING_ALLOCATIONS_H_
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -36,6 +37,7 @@ class Allocations {
   }
   // nullptr for memory that is not ours.
   static Pin Find(void* address) {
+    if (reinterpret_cast<uintptr_t>(address) % AlignedBuffer::kPage != 0) return nullptr;  // Nearly all others.
     State& state = Get();
     std::lock_guard lock(state.mutex);
     const auto found = state.live.find(address);

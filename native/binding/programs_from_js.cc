@@ -1,5 +1,6 @@
 #include "binding/programs_from_js.h"
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 #include <string>
@@ -99,10 +100,15 @@ class Reader {
   std::vector<Memory> Buffers(Napi::Object program, std::vector<Allocations::Pin>& pins) {
     Napi::Array list = List(program, "buffers");
     std::vector<Memory> buffers(list.Length());
-    for (uint32_t i = 0; ok_ && i < buffers.size(); ++i) {
+    // There may be a hundred thousand of them, while the event loop waits: as few calls for each as will do.
+    constexpr uint32_t kScope = 256;
+    for (uint32_t first = 0; ok_ && first < buffers.size(); first += kScope) {
       Napi::HandleScope scope(env_);
-      buffers[i] = BufferMemory(list.Get(i));
-      if (Allocations::Pin pin = Allocations::Find(buffers[i].data)) pins.push_back(std::move(pin));
+      const uint32_t end = std::min<uint32_t>(first + kScope, buffers.size());
+      for (uint32_t i = first; ok_ && i < end; ++i) {
+        buffers[i] = BufferMemory(list.Get(i));
+        if (Allocations::Pin pin = Allocations::Find(buffers[i].data)) pins.push_back(std::move(pin));
+      }
     }
     return buffers;
   }
@@ -111,16 +117,13 @@ class Reader {
   Memory BufferMemory(Napi::Value value) {
     void* data = nullptr;
     size_t size = 0;
-    bool is_buffer = false;
-    if (!value.IsEmpty()) napi_is_arraybuffer(env_, value, &is_buffer);
-    if (is_buffer) {
+    if (!value.IsEmpty() && napi_get_arraybuffer_info(env_, value, &data, &size) == napi_ok) {
       bool detached = false;
-      napi_is_detached_arraybuffer(env_, value, &detached);
+      if (size == 0) napi_is_detached_arraybuffer(env_, value, &detached);
       if (detached) {
         Fail("a buffer is detached");
         return {};
       }
-      napi_get_arraybuffer_info(env_, value, &data, &size);
     } else {
       // Node-API 8 sees a SharedArrayBuffer only through a view.
       if (value.IsEmpty() || !value.IsObject()) {

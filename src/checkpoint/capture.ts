@@ -27,29 +27,33 @@ export class Frozen {
 
   /** Freezes the values of a tree from `first` up to `end`. */
   freeze(tree: ObjectTree, first: number, end: number): void {
-    for (let row = first; row < end; row++) {
-      const value = tree.values[row]!;
-      const snapshot = asked(
-        () => value.capture(),
-        () => keyOf(tree, row),
-      );
-      this.#snapshots.push(snapshot);
-      if (snapshot.release !== undefined) this.#owned.push(snapshot);
-      this.dtypes.push(value.dtype);
-      this.shapes.push(value.shape);
-    }
+    let row = first;
+    const where = () => keyOf(tree, row);
+    const capture = () => {
+      for (; row < end; row++) {
+        const value = tree.values[row]!;
+        const snapshot = value.capture();
+        this.#snapshots.push(snapshot);
+        if (snapshot.release !== undefined) this.#owned.push(snapshot);
+        this.dtypes.push(value.dtype);
+        this.shapes.push(value.shape);
+      }
+    };
+    asked(capture, where);
   }
 
   /** Asks where they are; once all are frozen, so that an adapter can take all of its own when asked for the first. */
   locate(tree: ObjectTree, first: number, end: number): void {
-    for (let row = first; row < end; row++) {
-      const source = asked(
-        () => this.#snapshots[row]!.source,
-        () => keyOf(tree, row),
-      );
-      if (isThenable(source)) this.#pending = true;
-      this.sources.push(source);
-    }
+    let row = first;
+    const where = () => keyOf(tree, row);
+    const ask = () => {
+      for (; row < end; row++) {
+        const { source } = this.#snapshots[row]!;
+        if (isThenable(source)) this.#pending = true;
+        this.sources.push(source);
+      }
+    };
+    asked(ask, where);
   }
 
   /** Waits for sources that are still on their way. */

@@ -17,8 +17,8 @@ export interface TrackableNode {
   readonly description: string;
   /** Edges, in order: local name → any trackable. Evaluated anew at every save and restore. */
   children?(): Iterable<readonly [name: string, value: unknown]>;
-  /** No two children have one name, whatever they are, so that nobody has to look. */
-  readonly distinctNames?: true;
+  /** The same as children(), whose names are known to be distinct. Internal: arrays and objects may have very many. */
+  eachChild?(visit: (name: string, value: unknown) => void): void;
   /** The node's own values. Most nodes have none or one. */
   values?(): readonly TrackableValue[];
   /** Instead of values(), where it is always this one: there may be a million such nodes. */

@@ -6,9 +6,10 @@ import {
   hostTensorSource,
   isHostTensor,
   isHostTensorLike,
+  keptWith,
   toHostTensor,
 } from '../tensor/host-tensor.ts';
-import type { TensorSource } from '../tensor/source.ts';
+import type { MemoryRange } from '../tensor/memory.ts';
 import { type Counter, type CounterDType, isCounter } from './counter.ts';
 import { PYTHON_STATE, VARIABLE_VALUE } from './keys.ts';
 import {
@@ -33,7 +34,7 @@ export function createResolver(adapters: readonly Adapter[]): Resolve {
   return function resolve(value, where) {
     if (typeof value !== 'object' && typeof value !== 'function') throw unsupported(value, where);
     if (value === null) throw unsupported(value, where);
-    if (isHostTensor(value)) return value.dtype === 'string' ? stringsNode(value) : new TensorLeaf(value);
+    if (isHostTensor(value)) return keptWith(value, tensorNode);
     if (isCounter(value)) return counterNode(value);
     if (describesItself(value)) return value[TRACKABLE]();
     if (hasChildren(value)) return objectNode(value);
@@ -89,14 +90,21 @@ function plainTensor(value: HostTensorInit, path: string): HostTensor {
 }
 
 /**
- * A HostTensor of fixed width is node, value and snapshot in one small object: its dtype, shape and memory never change,
- * and there may be a million of them.
+ * A HostTensor of fixed width is node, value and snapshot in one small object that is made once: its dtype, shape and
+ * memory never change, and there may be a million of them.
  */
 class TensorLeaf implements TrackableNode, TrackableValue, Snapshot {
   readonly identity: HostTensor;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Where it is, both ways. */
+  readonly source: { readonly kind: 'memory'; readonly bytes: MemoryRange };
 
   constructor(tensor: HostTensor) {
     this.identity = tensor;
+    this.dtype = tensor.dtype;
+    this.shape = tensor.shape;
+    this.source = { kind: 'memory', bytes: tensor.memory };
   }
 
   get description(): string {
@@ -111,25 +119,17 @@ class TensorLeaf implements TrackableNode, TrackableValue, Snapshot {
     return VARIABLE_VALUE;
   }
 
-  get dtype(): DType {
-    return this.identity.dtype;
-  }
-
-  get shape(): readonly number[] {
-    return this.identity.shape;
+  get destination(): Destination {
+    return this.source;
   }
 
   capture(): this {
     return this;
   }
+}
 
-  get source(): TensorSource {
-    return hostTensorSource(this.identity);
-  }
-
-  get destination(): Destination {
-    return { kind: 'memory', bytes: this.identity.memory };
-  }
+function tensorNode(tensor: HostTensor): TrackableNode {
+  return tensor.dtype === 'string' ? stringsNode(tensor) : new TensorLeaf(tensor);
 }
 
 function stringsNode(tensor: HostTensor): TrackableNode {
@@ -272,18 +272,20 @@ function objectNode(value: HasCheckpointChildren): TrackableNode {
     identity: value,
     description: value.constructor?.name ?? 'object',
     children: () => namedChildren(value),
-    distinctNames: true,
     ...(isSerializable(value) ? { values: () => stateValues(value) } : {}),
   };
 }
 
+/** Arrays and plain objects, whose children the walk takes without a pair for each. */
 function arrayNode(items: readonly unknown[]): TrackableNode {
   return {
     identity: items,
     description: 'Array',
-    // Not entries(): a hole is reported as the undefined that it reads as.
     children: () => Array.from(items, (item, i) => [String(i), item] as const),
-    distinctNames: true,
+    eachChild(visit) {
+      // Not forEach(): a hole is reported as the undefined that it reads as.
+      for (let i = 0; i < items.length; i++) visit(String(i), items[i]);
+    },
   };
 }
 
@@ -292,6 +294,8 @@ function plainNode(object: Record<string, unknown>): TrackableNode {
     identity: object,
     description: 'object',
     children: () => Object.entries(object),
-    distinctNames: true,
+    eachChild(visit) {
+      for (const name of Object.keys(object)) visit(name, object[name]);
+    },
   };
 }

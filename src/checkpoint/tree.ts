@@ -65,67 +65,66 @@ export function* walkSteps(root: TrackableNode, resolve: Resolve, { prepare, tur
   const paths = new TreePaths();
   idOf.set(root.identity, 0);
 
-  const visit = (id: number, node: TrackableNode): void => {
-    const where = () => paths.describe(id);
-    let name: unknown;
-    const childWhere = () => `${where()}[${JSON.stringify(name)}]`;
-    const children = childrenOf(node, where);
-    if (node.distinctNames !== true) checkDistinct(children, where);
-    for (let i = 0; i < children.length; i++) {
-      const pair = children[i]!;
-      name = pair[0];
-      checkName(name, where);
-      const child = resolve(pair[1], childWhere);
-      let target = idOf.get(child.identity);
-      if (target === undefined) {
-        target = nodes.push(child) - 1;
-        idOf.set(child.identity, target);
-        paths.addChild(id, name);
-      }
-      edgeNames.push(name);
-      edgeTargets.push(target);
+  let id = 0;
+  let childName: unknown;
+  const where = () => paths.describe(id);
+  const childWhere = () => `${where()}[${JSON.stringify(childName)}]`;
+  const add = (name: unknown, value: unknown): void => {
+    childName = name;
+    checkName(name, where);
+    const child = resolve(value, childWhere);
+    let target = idOf.get(child.identity);
+    if (target === undefined) {
+      target = nodes.push(child) - 1;
+      idOf.set(child.identity, target);
+      paths.addChild(id, name);
     }
+    edgeNames.push(name);
+    edgeTargets.push(target);
   };
   const isDue = (id: number) => id % PIECE === 0 && nodes.length > VISITED_AT_ONCE && turns.due;
-  for (let id = 0; id < nodes.length; id++) {
+  for (; id < nodes.length; id++) {
     const node = nodes[id]!;
     if (isDue(id)) yield turns.next();
     if (prepare && node.prepare !== undefined) yield* wait(node.prepare());
-    if (node.children !== undefined) visit(id, node);
+    if (node.eachChild !== undefined) node.eachChild(add);
+    else if (node.children !== undefined) for (const [name, value] of childrenOf(node, where)) add(name, value);
     edgeStart.push(edgeNames.length);
   }
 
   const owners = nodes.length;
   const tree = { nodes, valueStart, values, edgeStart, edgeNames, edgeTargets, idOf, paths };
   const slots = { slotStart, slotVariables, slotNames, slotIds };
-  for (let id = 0; id < owners; id++) {
+  for (id = 0; id < owners; id++) {
     if (isDue(id)) yield turns.next();
     if (nodes[id]!.slots !== undefined) addSlots({ ...tree, ...slots }, id, owners, resolve);
     slotStart.push(slotIds.length);
   }
-  for (let id = owners; id < nodes.length; id++) {
+  for (id = owners; id < nodes.length; id++) {
     edgeStart.push(edgeNames.length);
     slotStart.push(slotIds.length);
   }
-  for (let id = 0; id < nodes.length; id++) {
+  for (id = 0; id < nodes.length; id++) {
     if (isDue(id)) yield turns.next();
-    addValues(values, nodes[id]!, () => paths.describe(id));
+    const node = nodes[id]!;
+    if (node.value !== undefined) values.push(node.value);
+    else if (node.values !== undefined) for (const value of asked(() => node.values!(), where)) values.push(value);
     valueStart.push(values.length);
   }
   return { ...tree, ...slots };
 }
 
-function addValues(values: TrackableValue[], node: TrackableNode, where: () => string): void {
-  if (node.value !== undefined) values.push(node.value);
-  else if (node.values !== undefined) for (const value of asked(() => node.values!(), where)) values.push(value);
-}
-
 /** All children at once, so that what an object of the caller's throws isn't mixed up with what the walk finds. */
 function childrenOf(node: TrackableNode, where: () => string): readonly (readonly [string, unknown])[] {
-  return asked(() => {
-    const children = node.children!();
-    return Array.isArray(children) ? children : [...children];
-  }, where);
+  const children = asked(() => [...node.children!()], where);
+  const seen = new Set<string>();
+  for (const [name] of children) {
+    if (seen.has(name)) {
+      throw invalidArgument(`${where()} names two of its children '${name}'; names must be unique.`);
+    }
+    seen.add(name);
+  }
+  return children;
 }
 
 /** What one of the caller's objects answers; what it throws is told with the object's path. */
@@ -156,15 +155,5 @@ export function checkName(name: unknown, where: () => string): asserts name is s
     throw invalidArgument(
       `${where()} names a child ${describeValue(name)}; a name must be well-formed Unicode without NUL.`,
     );
-  }
-}
-
-function checkDistinct(children: readonly (readonly [string, unknown])[], where: () => string): void {
-  const seen = new Set<string>();
-  for (const [name] of children) {
-    if (seen.has(name)) {
-      throw invalidArgument(`${where()} names two of its children '${name}'; names must be unique.`);
-    }
-    seen.add(name);
   }
 }

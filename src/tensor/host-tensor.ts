@@ -53,6 +53,7 @@ const brand = Symbol.for('tensor-checkpoint.HostTensor');
 
 let numbersGiven = 0;
 let numberOf: (value: object) => number;
+let keptBy: <T extends object>(tensor: HostTensor, make: (tensor: HostTensor) => T) => T;
 
 /**
  * A number that no other HostTensor has: a million of them can be told apart by it in a table, where hashing them takes
@@ -60,6 +61,14 @@ let numberOf: (value: object) => number;
  */
 export function hostTensorNumber(value: object): number {
   return numberOf(value);
+}
+
+/**
+ * What a layer above keeps with each tensor, made when it is first asked for. There is one such layer; a WeakMap of a
+ * million tensors would do the same, and weigh on every garbage collection.
+ */
+export function keptWith<T extends object>(tensor: HostTensor, make: (tensor: HostTensor) => T): T {
+  return keptBy(tensor, make);
 }
 
 /**
@@ -75,9 +84,15 @@ export function hostTensorNumber(value: object): number {
 export class HostTensor<D extends DType = DType> {
   static {
     numberOf = (value) => (#number in value ? value.#number : -1);
+    keptBy = <T extends object>(tensor: HostTensor, make: (tensor: HostTensor) => T): T => {
+      if (!(#number in tensor)) return make(tensor);
+      tensor.#kept ??= make(tensor);
+      return tensor.#kept as T;
+    };
   }
 
   readonly #number = numbersGiven++;
+  #kept: object | undefined;
   readonly dtype: D;
   /** Dimensions, frozen; `[]` is a scalar. */
   readonly shape: readonly number[];
