@@ -87,7 +87,7 @@ export function* walkSteps(root: TrackableNode, resolve: Resolve, { prepare, tur
     const node = nodes[id]!;
     if (isDue(id)) yield turns.next();
     if (prepare && node.prepare !== undefined) yield* wait(node.prepare());
-    if (node.eachChild !== undefined) node.eachChild(add);
+    if (node.eachChild !== undefined) asked(() => node.eachChild!(add), where);
     else if (node.children !== undefined) for (const [name, value] of childrenOf(node, where)) add(name, value);
     edgeStart.push(edgeNames.length);
   }
