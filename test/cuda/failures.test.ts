@@ -31,7 +31,10 @@ const RESTORE_FAILURES = [
 /** What is alive when nothing is kept for programs to come. */
 async function settled() {
   await releaseDeviceMemory();
-  return alive();
+  // Events are kept as many as copies were once under way at a time, which varies.
+  const { events, ...rest } = alive();
+  expect(events).toBeLessThan(64);
+  return rest;
 }
 
 describeStandin('a driver that fails', () => {
@@ -100,15 +103,19 @@ describeStandin('a driver that fails', () => {
       for (const nth of new Set([1, 2, Math.ceil(count / 2), count])) {
         if (nth > count) continue;
         const what = `${symbol} call ${nth} of ${count}`;
+        const before = standinState().calls[symbol]!;
         library.fail(symbol, nth, 719, ONCE);
         const outcome = await checkpoint.write(join(path, 'ckpt')).then(
           () => 'saved',
           (error) => `${error.code} ${error.errno}`,
         );
+        // How many calls a save takes depends on how its copies fall together.
+        const hasFailed = standinState().calls[symbol]! - before >= nth;
         library.reset();
         // Memory that can't be locked is done without.
         expect(outcome, what).toMatch(/^(CUDA_ERROR CUDA_ERROR_LAUNCH_FAILED|saved)$/);
-        if (outcome === 'saved') expect(symbol, what).toMatch(/MemHostAlloc|MemHostRegister|CtxPushCurrent/);
+        if (hasFailed && outcome === 'saved')
+          expect(symbol, what).toMatch(/MemHostAlloc|MemHostRegister|CtxPushCurrent/);
         const prefix = await checkpoint.write(join(path, 'ckpt'));
         expect((await verifyCheckpoint(prefix)).ok, what).toBe(true);
       }
