@@ -55,8 +55,8 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   if (!(bytes >= 0 && bytes <= 9007199254740991.0)) return WrongArguments(env);
   const auto size = static_cast<size_t>(bytes);
   if (size == 0) return Napi::ArrayBuffer::New(env, 0);
-  const bool uninitialized = info.Length() > 1 && info[1].IsBoolean() && info[1].As<Napi::Boolean>().Value();
-  AlignedBuffer buffer = uninitialized ? AlignedBuffer::Allocate(size) : AlignedBuffer::AllocateZeroed(size);
+  const std::string use = info.Length() > 1 && info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
+  AlignedBuffer buffer = !use.empty() ? AlignedBuffer::Allocate(size) : AlignedBuffer::AllocateZeroed(size);
   if (buffer.empty()) {
     Napi::RangeError::New(env, "can't allocate " + std::to_string(size) + " bytes").ThrowAsJavaScriptException();
     return env.Undefined();
@@ -64,10 +64,24 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   napi_value result;
   uint8_t* data = buffer.data();
   Allocations::Add(std::move(buffer));
+  // V8 counts its length as external memory by itself, and collects garbage when that grows: in vain where the memory
+  // belongs to another owner before long. What isn't to be counted is taken off, and put back when V8 takes it off again.
   const napi_status status = napi_create_external_arraybuffer(
-      env, data, size, [](napi_env, void* memory, void*) { Allocations::Release(memory); }, nullptr, &result);
-  // V8 counts its length as external memory by itself.
-  if (status == napi_ok) return Napi::Value(env, result);
+      env, data, size,
+      [](napi_env at, void* memory, void*) {
+        const size_t bytes = Allocations::CountAgain(memory);
+        Allocations::Release(memory);
+        int64_t ignored;
+        if (bytes > 0) napi_adjust_external_memory(at, static_cast<int64_t>(bytes), &ignored);
+      },
+      nullptr, &result);
+  if (status == napi_ok) {
+    int64_t ignored;
+    if (use == "adopt" && Allocations::DoNotCount(data)) {
+      napi_adjust_external_memory(env, -static_cast<int64_t>(size), &ignored);
+    }
+    return Napi::Value(env, result);
+  }
   Allocations::Release(data);
   // Beyond Node 20's 4 GiB for an external buffer, or in a runtime that has none (V8's memory cage): unaligned memory of
   // V8's own, which is staged when saved.

@@ -23,7 +23,7 @@ class Allocations {
     State& state = Get();
     std::lock_guard lock(state.mutex);
     void* address = buffer.data();
-    state.live[address] = std::make_shared<AlignedBuffer>(std::move(buffer));
+    state.live[address] = {std::make_shared<AlignedBuffer>(std::move(buffer)), false};
   }
   // The ArrayBuffer is gone.
   static void Release(void* address) {
@@ -32,7 +32,7 @@ class Allocations {
     std::lock_guard lock(state.mutex);
     const auto found = state.live.find(address);
     if (found == state.live.end()) return;
-    last = std::move(found->second);
+    last = std::move(found->second.pin);
     state.live.erase(found);
   }
   // nullptr for memory that is not ours.
@@ -41,13 +41,33 @@ class Allocations {
     State& state = Get();
     std::lock_guard lock(state.mutex);
     const auto found = state.live.find(address);
-    return found == state.live.end() ? nullptr : found->second;
+    return found == state.live.end() ? nullptr : found->second.pin;
+  }
+
+  // For memory that V8 isn't to count: whoever takes it off V8's count says so here, and whoever makes V8 take it off puts
+  // that many bytes back before. CountAgain() gives them once.
+  static bool DoNotCount(void* address) {
+    State& state = Get();
+    std::lock_guard lock(state.mutex);
+    const auto found = state.live.find(address);
+    return found != state.live.end() && !std::exchange(found->second.uncounted, true);
+  }
+  static size_t CountAgain(void* address) {
+    State& state = Get();
+    std::lock_guard lock(state.mutex);
+    const auto found = state.live.find(address);
+    if (found == state.live.end() || !std::exchange(found->second.uncounted, false)) return 0;
+    return found->second.pin->size();
   }
 
  private:
+  struct Live {
+    Pin pin;
+    bool uncounted;
+  };
   struct State {
     std::mutex mutex;
-    std::unordered_map<void*, Pin> live;
+    std::unordered_map<void*, Live> live;
   };
   // Never destroyed: finalizers may run after static destructors have.
   static State& Get() {

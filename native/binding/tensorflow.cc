@@ -97,6 +97,10 @@ Napi::Value ProvideTensor(const Napi::CallbackInfo& info) {
   TensorFlowRuntime::SetProvision(nullptr);
   if (!executed) return env.Undefined();
   // The memory is TensorFlow's now, and never changes: JS must not reach it any more.
+  if (const size_t uncounted = Allocations::CountAgain(data); uncounted > 0) {
+    int64_t ignored;
+    napi_adjust_external_memory(env, static_cast<int64_t>(uncounted), &ignored);
+  }
   napi_detach_arraybuffer(env, info[0]);
   return Napi::Number::New(env, static_cast<double>(reinterpret_cast<uintptr_t>(data)));
 }

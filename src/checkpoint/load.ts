@@ -116,7 +116,7 @@ async function readBatch(
         const into = memoryOf(destination);
         const copy =
           options.atomic === true
-            ? { buffer: allocateMemory(into.byteLength, true), byteOffset: 0, byteLength: into.byteLength }
+            ? { buffer: allocateMemory(into.byteLength, 'fill'), byteOffset: 0, byteLength: into.byteLength }
             : undefined;
         requests.push({ key, into: copy ?? into });
         gives.push(copy && (() => fill(destination, copy)));
@@ -127,7 +127,11 @@ async function readBatch(
         // Every byte is read or the restore fails. The parts of a sliced tensor are trusted less.
         const tensor =
           slices === null
-            ? new HostTensor({ dtype, shape, data: allocateMemory(byteLength, true) })
+            ? new HostTensor({
+                dtype,
+                shape,
+                data: allocateMemory(byteLength, destination.adopts === true ? 'adopt' : 'fill'),
+              })
             : HostTensor.allocate({ dtype, shape });
         requests.push({ key, into: tensor.memory });
         gives.push(() => destination.assign(tensor));

@@ -102,8 +102,8 @@ export type Destination =
       /** Keeps the memory until the function returned was called, also if its owner frees it. */
       hold?(): () => void;
     })
-  /** Read into new memory, verified, then handed over. */
-  | { readonly kind: 'replace'; assign(value: HostTensor): void | Promise<void> };
+  /** Read into new memory, verified, then handed over. `adopts`: to an owner outside of JavaScript. */
+  | { readonly kind: 'replace'; readonly adopts?: boolean; assign(value: HostTensor): void | Promise<void> };
 
 export type TensorPath = 'borrow' | 'data';
 

@@ -333,10 +333,11 @@ export interface NativeAddon extends CudaAddon {
   abort(id: number): void;
 
   /**
-   * Zeroed memory, 4096-byte aligned (2 MiB from 2 MiB on, with huge pages where the kernel gives them). `uninitialized`:
-   * of unspecified content, for memory that is filled before anybody sees it.
+   * Zeroed memory, 4096-byte aligned (2 MiB from 2 MiB on, with huge pages where the kernel gives them). `use`: what
+   * becomes of it, where that saves something. `fill`: it is filled before anybody sees it, and of unspecified content
+   * until then. `adopt`: filled, and then given to another owner: V8 doesn't count it, and collects no garbage for it.
    */
-  allocate(bytes: number, uninitialized?: boolean): ArrayBuffer;
+  allocate(bytes: number, use?: 'fill' | 'adopt'): ArrayBuffer;
   /** CRC-32C of `bytes`, continuing from `initial` (unmasked, default 0). For small inputs: it runs on the JS thread. */
   crc32c(bytes: Uint8Array, initial?: number): number;
 

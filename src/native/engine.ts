@@ -210,9 +210,9 @@ export function lockDirectorySync(path: string): DirectoryLock {
   throw toCheckpointError(result.error);
 }
 
-/** Zeroed memory, aligned for direct I/O; `uninitialized`: of unspecified content, to be filled before anybody sees it. */
-export function allocate(bytes: number, uninitialized = false): ArrayBuffer {
-  return guard(() => loadAddon().allocate(bytes, uninitialized));
+/** Zeroed memory, aligned for direct I/O; with a `use`, of unspecified content, to be filled before anybody sees it. */
+export function allocate(bytes: number, use?: 'fill' | 'adopt'): ArrayBuffer {
+  return guard(() => loadAddon().allocate(bytes, use));
 }
 
 /** CRC-32C (unmasked), continuing from `initial`. Runs on the calling thread: for small inputs. */

@@ -18,12 +18,12 @@ export const MAX_VIEW_LENGTH = constants.MAX_LENGTH;
 const COPY_BYTES = 2 ** 30;
 
 /**
- * Zeroed memory for a tensor, aligned for direct I/O; `uninitialized`: of unspecified content, to be filled before anybody
- * sees it. OUT_OF_RANGE where one ArrayBuffer can't be that large.
+ * Zeroed memory for a tensor, aligned for direct I/O; with a `use`, of unspecified content, to be filled before anybody
+ * sees it, and with `adopt` given to another owner soon. OUT_OF_RANGE where one ArrayBuffer can't be that large.
  */
-export function allocateMemory(bytes: number, uninitialized = false): ArrayBuffer {
+export function allocateMemory(bytes: number, use?: 'fill' | 'adopt'): ArrayBuffer {
   try {
-    return allocate(bytes, uninitialized);
+    return allocate(bytes, use);
   } catch (cause) {
     if (isCheckpointError(cause) && cause.code === 'NATIVE_LOAD_FAILED') throw cause;
     throw new CheckpointError(

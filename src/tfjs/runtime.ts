@@ -119,6 +119,11 @@ export class Runtime {
     }
   }
 
+  /** Whether a tensor's memory is TensorFlow's own: {@link toTensor} gives it there. */
+  get adopts(): boolean {
+    return typeof this.links.current() !== 'string';
+  }
+
   /** A tensor over the memory of `value`, which is handed over. */
   toTensor(value: HostTensor): TfTensor {
     const link = this.links.current();

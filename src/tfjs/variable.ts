@@ -23,7 +23,7 @@ export function tensorValue(place: TensorPlace, runtime: Runtime, freezer: Freez
     dtype: dtypeOf(tensor),
     shape: tensor.shape,
     capture: () => freezer.capture(tensor),
-    destination: { kind: 'replace', assign: (value) => place.set(runtime.toTensor(value)) },
+    destination: { kind: 'replace', adopts: runtime.adopts, assign: (value) => place.set(runtime.toTensor(value)) },
   };
 }
 
