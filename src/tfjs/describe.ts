@@ -204,7 +204,19 @@ async function describeOptimizer(
 }
 
 async function factsOf(reader: CheckpointReader, key: string): Promise<ModelFacts> {
-  return (await jsonAt(reader, key)) as unknown as ModelFacts;
+  const facts = (await jsonAt(reader, key)) as Partial<ModelFacts>;
+  const isText = (value: unknown) => typeof value === 'string';
+  const isObject = (value: unknown) => typeof value === 'object' && !Array.isArray(value);
+  const { modelTopology, trainingConfig, userDefinedMetadata, weights } = facts;
+  const fits =
+    isText(facts.generatedBy) &&
+    Number.isFinite(facts.parameters) &&
+    modelTopology !== undefined &&
+    [modelTopology, trainingConfig ?? null, userDefinedMetadata ?? null].every(isObject) &&
+    Array.isArray(weights) &&
+    weights.every((weight) => isText(weight?.name) && Array.isArray(weight.path) && weight.path.every(isText));
+  if (fits) return facts as ModelFacts;
+  throw new CheckpointError('DATA_LOSS', `${key} doesn't say what a model is, though it should.`, { key });
 }
 
 async function jsonAt(reader: CheckpointReader, key: string): Promise<Record<string, unknown>> {

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Checkpoint, Counter } from '../../src/checkpoint/index.ts';
 import { HostTensor } from '../../src/tensor/host-tensor.ts';
-import { describeCheckpoint, loadModel, modelTopology, tfjs } from '../../src/tfjs/index.ts';
+import { describeCheckpoint, exportTfjsModel, loadModel, modelTopology, tfjs } from '../../src/tfjs/index.ts';
 
 const adapters = [tfjs(tf)];
 const directory = mkdtempSync(join(tmpdir(), 'tensor-checkpoint-describe-'));
@@ -115,6 +115,29 @@ describe('describeCheckpoint', () => {
     expect(await modelTopology(prefix, { model: 'gan/critic' })).toMatchObject({ format: 'layers-model' });
     await expect(modelTopology(prefix, { model: 'elsewhere' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
+});
+
+it.each([
+  ['no JSON', 'x'],
+  ['a list', '[]'],
+  ['nothing', '{}'],
+  ['no weights', '{"generatedBy":"x","parameters":1,"modelTopology":{}}'],
+  ['weights without a place', '{"generatedBy":"x","parameters":1,"modelTopology":{},"weights":[{"name":"a"}]}'],
+  ['a topology that is a text', '{"generatedBy":"x","parameters":1,"modelTopology":"x","weights":[]}'],
+])('a checkpoint whose model is described by %s is damaged', async (_, text) => {
+  const prefix = await saved('damaged', { model: { _tfjs_model: { serialize: () => text, deserialize() {} } } });
+  for (const ask of [describeCheckpoint, modelTopology, (at: string) => loadModel(tf, at)]) {
+    await expect(ask(prefix)).rejects.toMatchObject({ code: 'DATA_LOSS', key: expect.stringContaining('_tfjs_model') });
+  }
+});
+
+it('a checkpoint that names a weight which it has not is damaged', async () => {
+  const weights = [{ name: 'a', path: ['nowhere'] }];
+  const facts = { generatedBy: 'x', parameters: 1, modelTopology: {}, weights };
+  const model = { _tfjs_model: { serialize: () => JSON.stringify(facts), deserialize() {} } };
+  const prefix = await saved('missing-weight', { model });
+  const exporting = exportTfjsModel(prefix, join(directory, 'exported'));
+  await expect(exporting).rejects.toMatchObject({ code: 'DATA_LOSS', message: expect.stringContaining("'a'") });
 });
 
 describe('loadModel', () => {
