@@ -294,6 +294,7 @@ Blob BlobFromJs(Reader& reader, Napi::Object object, uint32_t tensors) {
     const auto position = reader.Doubles(patches, "position");
     const auto tensor = reader.Words(patches, "tensor");
     if (position.size() != tensor.size()) reader.Fail("the columns of patches differ in length");
+    blob.patches.reserve(position.size());
     for (size_t i = 0; reader.ok() && i < position.size(); ++i) {
       const uint64_t at = reader.Whole(position[i], "patches.position");
       if (!fits(at, 4) || tensor[i] >= tensors) reader.Fail("a patch is out of range");

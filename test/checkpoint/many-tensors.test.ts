@@ -1,0 +1,112 @@
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { Checkpoint, Counter } from '../../src/checkpoint/index.ts';
+import { ObjectNumbers } from '../../src/checkpoint/object-numbers.ts';
+import type { HostTensor } from '../../src/tensor/host-tensor.ts';
+import { testDirectories } from '../support/directory.ts';
+import { floats, noFaults } from '../support/faults.ts';
+import { hooks } from '../support/reference-addon.ts';
+
+// The engine in plain JavaScript: it says which programs it was given, and when.
+vi.mock('../../src/native/loader.ts', async () => await import('../support/reference-addon.ts'));
+
+const directory = testDirectories();
+
+beforeEach(noFaults);
+
+const MANY = 5000;
+
+function layers(value: (index: number) => number): { [name: string]: HostTensor }[] {
+  return Array.from({ length: MANY / 2 }, (_, i) => ({ kernel: floats(value(2 * i)), bias: floats(value(2 * i + 1)) }));
+}
+
+const valuesOf = (state: { [name: string]: HostTensor }[]) =>
+  state.flatMap((layer) => Object.values(layer).map(({ data }) => data[0]));
+
+describe('a state of thousands of tensors', () => {
+  it('is planned in turns of the event loop, and holds the values of the call', async () => {
+    const where = directory();
+    const step = new Counter(7);
+    const checkpoint = new Checkpoint({ layers: layers((i) => i), step });
+    let turns = 0;
+    const clock = setInterval(() => turns++, 0);
+    const saving = checkpoint.write(join(where, 'x'));
+    expect(hooks.programs).toHaveLength(0);
+    step.increment();
+    const path = await saving;
+    clearInterval(clock);
+    expect(turns).toBeGreaterThan(0);
+    const restored = { layers: layers(() => -1), step: new Counter() };
+    (await new Checkpoint(restored).read(path)).assertConsumed();
+    expect(restored.step.value).toBe(7);
+    expect(valuesOf(restored.layers)).toEqual(Array.from({ length: MANY }, (_, i) => i));
+  });
+
+  it('is submitted at once where that is asked for', async () => {
+    const checkpoint = new Checkpoint({ layers: layers((i) => i) });
+    const handle = checkpoint.beginWrite(join(directory(), 'x'), { storeSaveCounter: false, atOnce: true });
+    expect(hooks.programs).toHaveLength(1);
+    await handle.finished;
+  });
+
+  it('can be aborted while it is planned, and leaves nothing', async () => {
+    const where = directory();
+    const checkpoint = new Checkpoint({ layers: layers((i) => i) });
+    const controller = new AbortController();
+    const saving = checkpoint.save(join(where, 'ckpt'), { signal: controller.signal });
+    controller.abort();
+    await expect(saving).rejects.toMatchObject({ code: 'ABORTED' });
+    await checkpoint.sync();
+    expect(hooks.programs).toHaveLength(0);
+    expect(checkpoint.saveCounter.value).toBe(0);
+    expect(await checkpoint.save(join(where, 'ckpt'))).toBe(join(where, 'ckpt-1'));
+  });
+
+  it('holds up a restore of the same objects by another Checkpoint while it is planned', async () => {
+    const where = directory();
+    const state = layers((i) => i);
+    const path = await new Checkpoint({ layers: state }).write(join(where, 'old'));
+    for (const { kernel } of state) kernel!.data[0] = -5;
+    const saving = new Checkpoint({ layers: state }).write(join(where, 'new'));
+    const restoring = new Checkpoint({ layers: state }).read(path);
+    const saved = await saving;
+    await restoring;
+    expect(state[1]!.kernel!.data[0]).toBe(2);
+    const copy = layers(() => 0);
+    await new Checkpoint({ layers: copy }).read(saved);
+    expect(copy[1]!.kernel!.data[0]).toBe(-5);
+  });
+
+  it('is saved anew after its structure has changed', async () => {
+    const where = directory();
+    const state = layers((i) => i);
+    const checkpoint = new Checkpoint({ layers: state });
+    await checkpoint.write(join(where, 'a'));
+    state[3] = { other: floats(99) };
+    const path = await checkpoint.write(join(where, 'b'));
+    const restored = layers(() => 0);
+    restored[3] = { other: floats(0) };
+    (await new Checkpoint({ layers: restored }).read(path)).assertConsumed();
+    expect(restored[3]!.other!.data[0]).toBe(99);
+    expect(restored[4]!.bias!.data[0]).toBe(9);
+  });
+});
+
+describe('numbers of objects', () => {
+  it('are those that a Map would give, of tensors and of others', () => {
+    const objects = Array.from({ length: 3000 }, (_, i) => (i % 3 === 0 ? { i } : floats(i)));
+    const numbers = new ObjectNumbers();
+    const map = new Map<object, number>();
+    for (const [i, object] of objects.entries()) {
+      if (i % 7 === 0) continue;
+      numbers.set(object, i);
+      map.set(object, i);
+    }
+    numbers.set(objects[1]!, 0);
+    map.set(objects[1]!, 0);
+    for (const object of [...objects, floats(1), {}]) {
+      expect(numbers.get(object)).toBe(map.get(object));
+      expect(numbers.has(object)).toBe(map.has(object));
+    }
+  });
+});
