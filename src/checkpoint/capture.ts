@@ -42,7 +42,7 @@ export class Frozen {
     asked(capture, where);
   }
 
-  /** Asks where they are; once all are frozen, so that an adapter can take all of its own when asked for the first. */
+  /** Asks where they are; once many are frozen, so that an adapter can take all of its own when asked for the first. */
   locate(tree: ObjectTree, first: number, end: number): void {
     let row = first;
     const where = () => keyOf(tree, row);

@@ -84,8 +84,9 @@ export interface TrackableValue {
 
 /**
  * A value frozen at the moment of capture. `release` is called exactly once, when its bytes are no longer needed.
- * `source` is read once, after every value of the tree was captured and before anything else happens: it may be a getter
- * that takes many values together. Where a capture fails, snapshots are released without having been asked.
+ * `source` is read once, in the same turn of the event loop and before anything else happens, after other values were
+ * captured: it may be a getter that takes many values together. Where a capture fails, snapshots are released without
+ * having been asked.
  */
 export interface Snapshot {
   readonly source: TensorSource | Promise<TensorSource>;

@@ -166,8 +166,11 @@ export class Write implements WriteHandle {
     this.#frozen = frozen;
     const freezing = tree.nodes.length <= VISITED_AT_ONCE ? ONE_TURN : turns;
     const { length } = tree.values;
-    yield* inTurns(freezing, length, (first, end) => frozen.freeze(tree, first, end));
-    yield* inTurns(freezing, length, (first, end) => frozen.locate(tree, first, end));
+    yield* inTurns(freezing, length, (first, end) => {
+      frozen.freeze(tree, first, end);
+      // In the same turn: until it is asked for its source, a snapshot may not hold its value yet.
+      frozen.locate(tree, first, end);
+    });
     const planning = length <= PLANNED_AT_ONCE ? ONE_TURN : turns;
     const { columns, tensors } = yield* this.#host.capturer.capture(tree, frozen, planning);
     this.#stopIfFailed();

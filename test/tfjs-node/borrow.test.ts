@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { Checkpoint } from '../../src/checkpoint/index.ts';
+import { loadCheckpoint } from '../../src/manager/latest.ts';
 import { tfjs } from '../../src/tfjs/index.ts';
 import { testDirectories } from '../support/directory.ts';
 import { describeWithTfjsNode, loadTfjsNode } from '../support/tfjs-node.ts';
@@ -167,6 +169,21 @@ describeWithTfjsNode('tensors of tfjs-node, borrowed', () => {
     held.release();
     expect(tf.memory().numTensors).toBe(before);
     for (const variable of variables) variable.dispose();
+  });
+
+  it('are all taken in the turn in which a save begins', async () => {
+    const variables = Array.from({ length: 3000 }, (_, i) => tf.variable(tf.fill([1], i), false));
+    const path = prefix();
+    const saved = new Checkpoint({ variables }, { adapters: [adapter] }).write(path, { durable: false });
+    const next = computed([-1]);
+    for (const variable of variables) variable.assign(next);
+    await saved;
+    const reader = await loadCheckpoint(path);
+    const tensors = await reader.getTensors();
+    await reader.close();
+    const valueOf = (i: number) => tensors.get(`variables/${i}/.ATTRIBUTES/VARIABLE_VALUE`)!.data;
+    expect(variables.every((_, i) => (valueOf(i) as Float32Array)[0] === i)).toBe(true);
+    tf.dispose([variables, next]);
   });
 
   it('are taken by themselves after a capture that failed at another object', async () => {
