@@ -4,12 +4,13 @@
 import { collectStats } from '../lib/native-stats.js';
 import { observe } from '../lib/observe.js';
 import { reply } from '../lib/reply.js';
-import { makeState, touch } from '../lib/state.js';
+import { makeState, prepare, touch } from '../lib/state.js';
 
 const order = JSON.parse(process.argv[2] ?? '{}');
 const stats = collectStats();
 let firstTouchSeconds = null;
 
+await prepare(order);
 const cpuBefore = process.cpuUsage();
 const start = performance.now();
 const { checkpoint, memories } = await makeState(order, { fill: false });

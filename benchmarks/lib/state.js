@@ -83,6 +83,11 @@ function fillWith(noise, tensor, from) {
   }
 }
 
+/** Loads what making the state takes, so that it isn't timed. @param {StateOrder} order */
+export async function prepare({ state }) {
+  if (state === 'tfjs') await tfjs();
+}
+
 /** @returns {Promise<[any, (tf: any) => any]>} the user's tf is any version of TensorFlow.js, so nothing is known of its type */
 async function tfjs() {
   const { tfjs: adapter } = await import('tensor-checkpoint/tfjs');

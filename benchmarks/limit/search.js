@@ -133,7 +133,8 @@ export class DiskLimit {
       await this.#provide(bytes, setting, tool);
     }
     const { seconds, bytes: moved, command } = await tool(workspace, direction, bytes, setting, this.#durable);
-    return { setting, seconds, bytesPerSecond: moved / seconds, command };
+    const anywhere = command.replaceAll(workspace.directory, 'DIR');
+    return { setting, seconds, bytesPerSecond: moved / seconds, command: anywhere };
   }
 
   /**
