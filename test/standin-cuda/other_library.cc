@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <napi.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -148,6 +150,45 @@ Napi::Value Read(const Napi::CallbackInfo& info) {
     Ok(info.Env(), driver->call().cuStreamSynchronize(nullptr), "cuStreamSynchronize");
   }
   return bytes;
+}
+
+// (device, bytes, rounds, toHost): seconds of each round of copying between device memory and pinned host memory, on two
+// streams, in pieces of 64 MiB of which every one has pinned memory of its own. What the link gives at best.
+Napi::Value TimeCopies(const Napi::CallbackInfo& info) {
+  On on(info.Env(), info[0].As<Napi::Number>());
+  if (!on.ok()) return info.Env().Undefined();
+  const CudaFunctions& call = driver->call();
+  const auto bytes = static_cast<size_t>(info[1].As<Napi::Number>().Int64Value());
+  const bool to_host = info[3].ToBoolean();
+  constexpr size_t kPiece = size_t{64} << 20;
+  CUdeviceptr device = 0;
+  void* host = nullptr;
+  CUstream streams[2] = {};
+  Napi::Array seconds = Napi::Array::New(info.Env());
+  bool ok = Ok(info.Env(), call.cuMemAlloc(&device, bytes), "cuMemAlloc") &&
+            Ok(info.Env(), call.cuMemHostAlloc(&host, bytes, 1), "cuMemHostAlloc") &&
+            Ok(info.Env(), call.cuStreamCreate(&streams[0], 1), "cuStreamCreate") &&
+            Ok(info.Env(), call.cuStreamCreate(&streams[1], 1), "cuStreamCreate");
+  for (uint32_t round = 0; ok && round < info[2].As<Napi::Number>().Uint32Value(); ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    for (size_t at = 0; ok && at < bytes; at += kPiece) {
+      const size_t count = std::min(kPiece, bytes - at);
+      const CUstream stream = streams[at / kPiece % 2];
+      uint8_t* const memory = static_cast<uint8_t*>(host) + at;
+      ok = Ok(info.Env(),
+              to_host ? call.cuMemcpyDtoHAsync(memory, device + at, count, stream)
+                      : call.cuMemcpyHtoDAsync(device + at, memory, count, stream),
+              "cuMemcpyAsync");
+    }
+    for (CUstream stream : streams) ok = ok && Ok(info.Env(), call.cuStreamSynchronize(stream), "cuStreamSynchronize");
+    seconds.Set(round, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  for (CUstream stream : streams) {
+    if (stream != nullptr) call.cuStreamDestroy(stream);
+  }
+  if (host != nullptr) call.cuMemFreeHost(host);
+  if (device != 0) call.cuMemFree(device);
+  return seconds;
 }
 
 struct Made {
@@ -296,6 +337,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   EXPORT("enqueueWrite", EnqueueWrite);
   EXPORT("write", Write);
   EXPORT("read", Read);
+  EXPORT("timeCopies", TimeCopies);
   EXPORT("makeDLPack", MakeDLPack);
   EXPORT("readDLPack", ReadDLPack);
   EXPORT("deleteDLPack", DeleteDLPack);
