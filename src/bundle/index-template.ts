@@ -7,7 +7,7 @@ import { EntryEncoder, encodeHeader } from './messages.ts';
 import { sortedNumbers } from './sort.ts';
 import { compareBytes } from './table-format.ts';
 import { TableWriter } from './table-writer.ts';
-import { WireWriter } from './wire.ts';
+import type { WireWriter } from './wire.ts';
 
 /** The structure of a checkpoint: what layout and index depend on, and nothing else. Keys are sorted bytewise. */
 export interface Structure {
@@ -51,25 +51,27 @@ export function* buildIndexTemplate(structure: Structure, request: ShardRequest,
 
   const table = new TableWriter(capacity);
   const checksumAt = new Float64Array(count);
-  const value = new WireWriter();
   const encoder = new EntryEncoder();
   const noChecksum = maskCrc(0);
-  value.append(encodeHeader(layout.shardCount));
-  table.add('', value);
-  const add = (first: number, end: number): void => {
-    for (let entry = first; entry < end; entry++) {
-      const tensor = tensorOf[entry]!;
-      const dtype = dtypes[entry]!;
-      const shape = shapes[entry]!;
-      const size = sizes[entry]!;
-      value.clear();
-      const place = { shard: layout.shard[tensor]!, offset: layout.offset[tensor]! };
-      encoder.encode(value, { dtype, shape, size, ...place }, noChecksum);
-      // The checksum is an entry's last field.
-      checksumAt[tensor] = table.add(keys[entry]!, value) + value.length - 4;
-    }
+  table.add('', (value) => value.append(encodeHeader(layout.shardCount)));
+  let entry = 0;
+  const encode = (value: WireWriter): void => {
+    const tensor = tensorOf[entry]!;
+    const fields = {
+      dtype: dtypes[entry]!,
+      shape: shapes[entry]!,
+      shard: layout.shard[tensor]!,
+      offset: layout.offset[tensor]!,
+      size: sizes[entry]!,
+    };
+    encoder.encode(value, fields, noChecksum);
   };
-  yield* inTurns(turns, count, add);
+  yield* inTurns(turns, count, (first, end) => {
+    for (entry = first; entry < end; entry++) {
+      // The checksum is an entry's last field.
+      checksumAt[tensorOf[entry]!] = table.add(keys[entry]!, encode) - 4;
+    }
+  });
   const { bytes, seals } = table.finish();
   return { layout, bytes, checksumAt, seals };
 }

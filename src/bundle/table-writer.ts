@@ -36,36 +36,47 @@ export class TableWriter {
     this.#out = new WireWriter(capacity);
   }
 
-  /** Appends an entry; keys must increase strictly. Returns where the value lies in the finished table. */
-  add(key: string | Uint8Array, value: WireWriter): number {
+  /**
+   * Appends an entry, whose value `encode` appends to the writer that it is given; keys must increase strictly. Returns
+   * the position behind the value in the finished table.
+   */
+  add(key: string | Uint8Array, encode: (value: WireWriter) => void): number {
     this.#key.clear();
     if (typeof key === 'string') this.#key.text(key);
     else this.#key.append(key);
-    const length = this.#key.length;
-    const out = this.#out;
-    if (length + value.length >= LARGE_ENTRY_RATIO * BLOCK_SIZE) this.#flush();
     if (this.#pending !== null) {
       this.#addToIndex(shortestSeparator(this.#last.view(), this.#key.view()), this.#pending);
       this.#pending = null;
     }
-    let shared = 0;
-    if (this.#sinceRestart === RESTART_INTERVAL) {
-      this.#restarts.push(out.length - this.#blockStart);
-      this.#sinceRestart = 0;
-    } else if (out.length !== this.#blockStart) {
-      // The first key of a block shares nothing: its position is the block's first restart.
-      shared = this.#key.sharedWith(this.#last);
-    }
+    const out = this.#out;
+    const start = out.length;
+    const startsBlock = start === this.#blockStart;
+    const isRestart = this.#sinceRestart === RESTART_INTERVAL;
+    // The first key of a block shares nothing: its position is the block's first restart.
+    const shared = startsBlock || isRestart ? 0 : this.#key.sharedWith(this.#last);
+    const unshared = this.#key.length - shared;
     out.varint(shared);
-    out.varint(length - shared);
-    out.varint(value.length);
+    out.varint(unshared);
+    const suffix = out.open();
     out.appendWritten(this.#key, shared);
-    const position = out.length;
-    out.appendWritten(value);
+    encode(out);
+    const valueLength = out.length - suffix - unshared;
+    if (!startsBlock && this.#key.length + valueLength >= LARGE_ENTRY_RATIO * BLOCK_SIZE) {
+      const value = out.view().slice(suffix + unshared);
+      out.truncate(start);
+      this.#flush();
+      return this.add(key, (again) => again.append(value));
+    }
+    out.setLength(suffix, valueLength);
+    if (isRestart) {
+      this.#restarts.push(start - this.#blockStart);
+      this.#sinceRestart = 0;
+    }
     [this.#last, this.#key] = [this.#key, this.#last];
     this.#sinceRestart++;
-    if (out.length - this.#blockStart + 4 * this.#restarts.length + 4 >= BLOCK_SIZE) this.#flush();
-    return position;
+    const end = out.length;
+    if (end - this.#blockStart + 4 * this.#restarts.length + 4 >= BLOCK_SIZE) this.#flush();
+    return end;
   }
 
   finish(): UnsealedTable {

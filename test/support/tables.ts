@@ -21,11 +21,7 @@ export type TableEntry = readonly [key: Uint8Array, value: Uint8Array];
 
 export function writeTable(entries: Iterable<TableEntry>): Uint8Array {
   const writer = new TableWriter();
-  for (const [key, bytes] of entries) {
-    const value = new WireWriter();
-    value.append(bytes);
-    writer.add(key, value);
-  }
+  for (const [key, bytes] of entries) writer.add(key, (value) => value.append(bytes));
   return seal(writer.finish());
 }
 
