@@ -18,6 +18,13 @@ Result<std::unique_ptr<CopyQueue>> CopyQueue::Create(std::shared_ptr<const CudaC
       Status status = c.Check(c.call().cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
       if (!status.ok()) return status;
     }
+    while (queue->idle_events_.size() < kInFlight) {
+      CUevent event = nullptr;
+      // A thread that waits for it sleeps.
+      Status status = c.Check(c.call().cuEventCreate(&event, CU_EVENT_DISABLE_TIMING | CU_EVENT_BLOCKING_SYNC), "cuEventCreate");
+      if (!status.ok()) return status;
+      queue->idle_events_.push_back(event);
+    }
   }
   // Signals are the main thread's business.
   sigset_t all, before;
@@ -60,7 +67,10 @@ void CopyQueue::Work() {
       std::unique_lock lock(mutex_);
       if (in_flight_.empty()) wake_.wait(lock, [this] { return !submitted_.empty() || ending_; });
       if (submitted_.empty() && in_flight_.empty()) return;
-      taken.swap(submitted_);
+      while (!submitted_.empty() && in_flight_.size() + taken.size() < kInFlight) {
+        taken.push_back(std::move(submitted_.front()));
+        submitted_.pop_front();
+      }
     }
     // Made current anew each time: a failure to do so belongs to the work it was for, not to all that comes after.
     CurrentContext current(*context_);
@@ -79,20 +89,12 @@ void CopyQueue::Work() {
 
 void CopyQueue::Start(Batch& batch) {
   if (!batch.status.ok()) return;
-  const CudaFunctions& call = context_->call();
-  if (idle_events_.empty()) {
-    // A thread that waits for it sleeps.
-    CUevent event = nullptr;
-    batch.status = context_->Check(call.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING | CU_EVENT_BLOCKING_SYNC), "cuEventCreate");
-    if (!batch.status.ok()) return;
-    idle_events_.push_back(event);
-  }
   batch.event = idle_events_.back();
   idle_events_.pop_back();
   batch.stream = streams_[next_stream_++ % kStreams];
   batch.status = batch.enqueue(batch.stream);
   if (!batch.status.ok()) return;
-  batch.status = context_->Check(call.cuEventRecord(batch.event, batch.stream), "cuEventRecord");
+  batch.status = context_->Check(context_->call().cuEventRecord(batch.event, batch.stream), "cuEventRecord");
 }
 
 void CopyQueue::Finish(Batch& batch) {

@@ -26,6 +26,8 @@ namespace tensor_checkpoint {
 class CopyQueue {
  public:
   static constexpr size_t kStreams = 2;
+  // Pieces of work that the device is given ahead; what is submitted beyond waits in the queue.
+  static constexpr size_t kInFlight = 8;
 
   // Enqueues asynchronous work on the stream it is given, in the device's context, on the queue's thread. After a
   // failure nothing of what it enqueued is relied upon.
@@ -54,8 +56,8 @@ class CopyQueue {
 
   const std::shared_ptr<const CudaContext> context_;
   std::array<CUstream, kStreams> streams_{};
-  size_t next_stream_ = 0;             // The thread's, as what follows.
-  std::vector<CUevent> idle_events_;
+  std::vector<CUevent> idle_events_;   // Of kInFlight; the thread's, as what follows.
+  size_t next_stream_ = 0;
   std::deque<Batch> in_flight_;
 
   std::mutex mutex_;  // Guards what follows.

@@ -11,7 +11,11 @@
 namespace standin {
 namespace {
 
+#ifdef __SANITIZE_THREAD__
+constexpr uint64_t kRangeBytes = uint64_t{1} << 36;  // ThreadSanitizer leaves little.
+#else
 constexpr uint64_t kRangeBytes = uint64_t{1} << 40;
+#endif
 constexpr uint64_t kGranule = 512;  // cuMemAlloc aligns to 256 at least.
 // Between allocations, so that a copy that runs over the end is never inside the next one.
 constexpr uint64_t kGap = 64 * 1024;
