@@ -181,8 +181,8 @@ describeWithTfjsNode('tensors of tfjs-node, borrowed', () => {
     const reader = await loadCheckpoint(path);
     const tensors = await reader.getTensors();
     await reader.close();
-    const valueOf = (i: number) => tensors.get(`variables/${i}/.ATTRIBUTES/VARIABLE_VALUE`)!.data;
-    expect(variables.every((_, i) => (valueOf(i) as Float32Array)[0] === i)).toBe(true);
+    const dataOf = (i: number) => tensors.get(`variables/${i}/.ATTRIBUTES/VARIABLE_VALUE`)!.data;
+    expect(variables.every((_, i) => (dataOf(i) as Float32Array)[0] === i)).toBe(true);
     tf.dispose([variables, next]);
   });
 
