@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kWords = 12;
 
 alignas(64) char probe_memory[64];
+alignas(64) char other_memory[64];
 
 void ProbeDeallocator(void*, size_t, void*) {}
 
@@ -47,47 +48,70 @@ Result<TensorMemory> TensorMemory::Learn(const TensorFlowApi& api) {
   if (!CanReadSafely()) {
     return Status(Code::kUnsupported, "this system doesn't let a process look at its own memory (process_vm_readv)");
   }
+  // Words that aren't set may point to anything, to the arguments of the call as well: each candidate is tried.
   TensorMemory learnt;
-  const bool known = learnt.LearnLayout(api) && learnt.LearnCopies(api);
-  if (!known) return Status(Code::kUnsupported, "the layout of this TensorFlow's tensors is not known");
-  return learnt;
+  for (size_t at = 0; at < kWords; ++at) {
+    if (learnt.LearnLayout(api, at) && learnt.LearnCopies(api) && learnt.IsRight(api)) return learnt;
+  }
+  return Status(Code::kUnsupported, "the layout of this TensorFlow's tensors is not known");
 }
 
-bool TensorMemory::LearnLayout(const TensorFlowApi& api) {
+size_t TensorMemory::ReadBuffer(const TF_Tensor* tensor, std::span<uintptr_t> words) const {
+  uintptr_t interface = 0;
+  uintptr_t buffer = 0;
+  if (ReadWords(reinterpret_cast<uintptr_t>(tensor), {&interface, 1}) != 1) return 0;
+  if (ReadWords(interface + buffer_at_ * sizeof(uintptr_t), {&buffer, 1}) != 1) return 0;
+  return ReadWords(buffer, words);
+}
+
+bool TensorMemory::LearnLayout(const TensorFlowApi& api, size_t at) {
+  buffer_at_ = at;
   TF_Tensor* tensor = NewProbe(api, probe_memory, sizeof probe_memory);
   if (tensor == nullptr) return false;
-  uintptr_t interface = 0;
-  uintptr_t object[kWords];
-  size_t words = 0;
-  if (ReadWords(reinterpret_cast<uintptr_t>(tensor), {&interface, 1}) == 1) words = ReadWords(interface, object);
-  const auto data = reinterpret_cast<uintptr_t>(probe_memory);
-  const auto deallocator = reinterpret_cast<uintptr_t>(&ProbeDeallocator);
-  for (size_t at = 0; at < words && callers_class_ == 0; ++at) {
-    uintptr_t buffer[kWords];
-    const auto readable = std::span(buffer, ReadWords(object[at], buffer));
-    const auto data_found = std::find(readable.begin(), readable.end(), data);
-    const auto deallocator_found = std::find(readable.begin(), readable.end(), deallocator);
-    if (data_found == readable.end() || deallocator_found == readable.end()) continue;
-    buffer_at_ = at;
-    data_at_ = static_cast<size_t>(data_found - readable.begin());
-    deallocator_at_ = static_cast<size_t>(deallocator_found - readable.begin());
+  uintptr_t buffer[kWords];
+  const auto readable = std::span(buffer, ReadBuffer(tensor, buffer));
+  const auto data = std::find(readable.begin(), readable.end(), reinterpret_cast<uintptr_t>(probe_memory));
+  const auto deallocator =
+      std::find(readable.begin(), readable.end(), reinterpret_cast<uintptr_t>(&ProbeDeallocator));
+  const bool found = data != readable.end() && deallocator != readable.end();
+  if (found) {
+    data_at_ = static_cast<size_t>(data - readable.begin());
+    deallocator_at_ = static_cast<size_t>(deallocator - readable.begin());
     callers_class_ = buffer[0];
   }
   api.TF_DeleteTensor(tensor);
   // The class comes first in an object with virtual functions.
-  return callers_class_ != 0 && data_at_ > 0 && deallocator_at_ > 0;
+  return found && data_at_ > 0 && deallocator_at_ > 0 && callers_class_ != 0;
 }
 
 bool TensorMemory::LearnCopies(const TensorFlowApi& api) {
   // Not aligned, so that TensorFlow copies it, into memory with a deallocator of its own.
   TF_Tensor* tensor = NewProbe(api, probe_memory + 1, sizeof probe_memory - 1);
   if (tensor == nullptr) return false;
-  const uintptr_t* buffer = BufferOf(tensor);
-  const bool copied = buffer != nullptr && api.TF_TensorData(tensor) != probe_memory + 1 &&
-                      buffer[data_at_] == reinterpret_cast<uintptr_t>(api.TF_TensorData(tensor));
-  if (copied && buffer[0] == callers_class_) trusted_.push_back(buffer[deallocator_at_]);
+  uintptr_t buffer[kWords];
+  const size_t words = ReadBuffer(tensor, buffer);
+  const void* data = api.TF_TensorData(tensor);
+  const bool copied = words > data_at_ && data != probe_memory + 1 && buffer[data_at_] == reinterpret_cast<uintptr_t>(data);
+  trusted_.clear();
+  if (copied && words > deallocator_at_ && buffer[0] == callers_class_) trusted_.push_back(buffer[deallocator_at_]);
   api.TF_DeleteTensor(tensor);
   return copied;
+}
+
+bool TensorMemory::IsRight(const TensorFlowApi& api) const {
+  // Another memory, while a first tensor is still there: what was found must have followed.
+  TF_Tensor* first = NewProbe(api, probe_memory, sizeof probe_memory);
+  TF_Tensor* second = NewProbe(api, other_memory, sizeof other_memory);
+  const auto shows = [&](const TF_Tensor* tensor, const char* memory) {
+    uintptr_t buffer[kWords];
+    return tensor != nullptr && ReadBuffer(tensor, buffer) > std::max(data_at_ + 1, deallocator_at_) &&
+           buffer[0] == callers_class_ && buffer[data_at_] == reinterpret_cast<uintptr_t>(memory) &&
+           buffer[deallocator_at_] == reinterpret_cast<uintptr_t>(&ProbeDeallocator);
+  };
+  const bool right = shows(first, probe_memory) && shows(second, other_memory);
+  if (first != nullptr) api.TF_DeleteTensor(first);
+  if (second != nullptr) api.TF_DeleteTensor(second);
+  return right;
 }
 
 const uintptr_t* TensorMemory::BufferOf(const TF_Tensor* tensor) const {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/status.h"
@@ -38,8 +39,11 @@ class TensorMemory {
 
  private:
   TensorMemory() = default;
-  bool LearnLayout(const TensorFlowApi& api);
+  // Takes the word `at` of the interface for the buffer; false if that can't be.
+  bool LearnLayout(const TensorFlowApi& api, size_t at);
   bool LearnCopies(const TensorFlowApi& api);
+  bool IsRight(const TensorFlowApi& api) const;
+  size_t ReadBuffer(const TF_Tensor* tensor, std::span<uintptr_t> words) const;
   const uintptr_t* BufferOf(const TF_Tensor* tensor) const;
   bool CallersBuffer(const uintptr_t* buffer) const;
 
