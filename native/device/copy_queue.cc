@@ -56,8 +56,9 @@ void CopyQueue::Submit(Enqueue enqueue, Done done) {
   {
     std::lock_guard lock(mutex_);
     submitted_.push_back({std::move(enqueue), std::move(done)});
+    // Under the lock: once the work is done its owner may destroy the queue, on another thread.
+    wake_.notify_one();
   }
-  wake_.notify_one();
 }
 
 void CopyQueue::Work() {
