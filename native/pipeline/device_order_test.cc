@@ -226,6 +226,9 @@ TEST_F(DeviceOrder, ThePerThreadStreamIsRefused) {
 
 // The memory changes between the device's sum and the copy: only the device's own checksum can tell.
 TEST_F(DeviceOrder, BytesThatChangeOnTheirWayAreFound) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "that the memory is written to meanwhile is the point";
+#endif
   const Layout layout = OneTensor();
   SaveProgram program = MakeDeviceSave(layout);
   program.options.device_checksum = true;
