@@ -22,7 +22,12 @@ const TURN_MILLISECONDS = 3;
 
 /** Gives way to the event loop every few milliseconds. For one computation, from its start. */
 export class ShortTurns implements Turns {
-  #until = performance.now() + TURN_MILLISECONDS;
+  #until: number;
+
+  /** @param first what the first turn may take, milliseconds. */
+  constructor(first: number = TURN_MILLISECONDS) {
+    this.#until = performance.now() + first;
+  }
 
   get due(): boolean {
     return performance.now() >= this.#until;
@@ -43,7 +48,7 @@ export function* inTurns(
   turns: Turns,
   count: number,
   work: (from: number, to: number) => void,
-  piece = 1024,
+  piece = 256,
 ): Steps<void> {
   for (let from = 0; from < count; from += piece) {
     if (turns.due) yield turns.next();

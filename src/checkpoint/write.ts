@@ -30,8 +30,12 @@ export interface WriteHost {
   counterStored(): void;
 }
 
-/** Up to so many values are planned and submitted in one turn: the write commits even if JavaScript never yields again. */
-const PLANNED_AT_ONCE = 2 ** 11;
+/**
+ * What a write takes of the caller's turn, milliseconds, before its planning gives way to others: enough for thousands
+ * of values once V8 has compiled the code. Planned and submitted within it, a write commits even if JavaScript never
+ * yields again.
+ */
+const FIRST_TURN_MILLISECONDS = 10;
 
 /** What a write does besides writing. */
 export interface WriteExtras extends Pick<WriteRequest, 'createdDirectories' | 'finish' | 'onWarning' | 'atOnce'> {
@@ -157,7 +161,7 @@ export class Write implements WriteHandle {
   *#write(storeSaveCounter: boolean): Steps<WriteStats> {
     const { createdDirectories } = this.#extras;
     this.#stopIfFailed();
-    const turns = this.#extras.atOnce ? ONE_TURN : new ShortTurns();
+    const turns = this.#extras.atOnce ? ONE_TURN : new ShortTurns(FIRST_TURN_MILLISECONDS);
     const walk = { prepare: true, turns };
     const tree = yield* walkSteps(this.#host.root(storeSaveCounter), this.#host.resolve, walk);
     this.#stopIfFailed();
@@ -171,14 +175,13 @@ export class Write implements WriteHandle {
       // In the same turn: until it is asked for its source, a snapshot may not hold its value yet.
       frozen.locate(tree, first, end);
     });
-    const planning = length <= PLANNED_AT_ONCE ? ONE_TURN : turns;
-    const { columns, tensors } = yield* this.#host.capturer.capture(tree, frozen, planning);
+    const { columns, tensors } = yield* this.#host.capturer.capture(tree, frozen, turns);
     this.#stopIfFailed();
 
     const created = [...(createdDirectories ?? [])];
     const place = placeFiles(this.path, created);
     const { replaced } = place;
-    const plan = yield* this.#host.planner.planColumns(columns, planOptions(place, this.#options), planning);
+    const plan = yield* this.#host.planner.planColumns(columns, planOptions(place, this.#options), turns);
     this.#stopIfFailed();
     // From here to the submission nothing waits.
     const withCallbacks = this.#options.writeCallbacks.length > 0;
