@@ -84,7 +84,7 @@ async function borrow() {
 
 async function saveRounds(objects, bytes) {
   const checkpoint = new Checkpoint(objects, { adapters: [adapter] });
-  const manager = new CheckpointManager(checkpoint, { directory: task.directory, maxToKeep: 1 });
+  const manager = new CheckpointManager(checkpoint, { directory: task.directory, maxToKeep: null });
   const rounds = [];
   // The first save also loads what it runs: not counted.
   await manager.save();
@@ -94,10 +94,9 @@ async function saveRounds(objects, bytes) {
     const before = await quiet.end();
     const training = train();
     await new Promise((resolve) => setTimeout(resolve, 50));
-    // The clock stops at the commit: deleting the checkpoint before is no part of it.
-    const { result, stallsMs, ...figures } = await observe(() => manager.begin().committed);
+    // Until the commit: nothing is deleted after it.
+    const { result, stallsMs, ...figures } = await observe(() => manager.save());
     rounds.push({ ...figures, training: await training.end(), quiet: before, rate: bytes / figures.seconds });
-    await manager.sync();
   }
   const prefix = manager.latestCheckpoint;
   await manager.close();
