@@ -58,28 +58,38 @@ export interface Commit {
   readonly options: SaveProgramOptions;
 }
 
-/** The program of a save: see the top of this file. */
-export function composeSave(commit: Commit): SaveProgram {
-  const { plan, state } = commit;
-  const index = indexPath(commit.prefix);
+/** The four barriers, from data that were written to the milestone *committed*. Blob 0 is the index, ready in its temporary file. */
+export function commitSteps(
+  index: string,
+  createdDirectories: readonly string[],
+  stateSteps: ReturnType<typeof publication> | undefined,
+): Step[] {
   const directory = dirname(index);
-  const blobs: Blob[] = [{ temporaryPath: temporaryName(index), ...plan.index }];
-  const stateSteps = state === undefined ? undefined : publication(state, blobs);
-  const parents = new Set(commit.createdDirectories.map((created) => dirname(created)));
-  parents.delete(directory);
-
-  const steps: Step[] = [
-    { op: 'create', blob: 0 },
-    { op: 'write' },
-    { op: 'finish', blob: 0 },
+  const directories = new Set([directory, ...createdDirectories.map((created) => dirname(created))]);
+  return [
     ...(stateSteps?.prepare ?? []),
     { op: 'sync' },
-    ...[directory, ...parents].map((path): Step => ({ op: 'syncDirectory', path })),
+    ...[...directories].map((path): Step => ({ op: 'syncDirectory', path })),
     { op: 'publish', blob: 0, path: index, commits: true },
     { op: 'syncDirectory', path: directory },
     { op: 'milestone', name: 'indexed' },
     ...(stateSteps?.publish ?? []),
     { op: 'milestone', name: 'committed' },
+  ];
+}
+
+/** The program of a save: see the top of this file. */
+export function composeSave(commit: Commit): SaveProgram {
+  const { plan, state } = commit;
+  const index = indexPath(commit.prefix);
+  const blobs: Blob[] = [{ temporaryPath: temporaryName(index), ...plan.index }];
+  const stateSteps = state === undefined ? undefined : publication(state, blobs);
+
+  const steps: Step[] = [
+    { op: 'create', blob: 0 },
+    { op: 'write' },
+    { op: 'finish', blob: 0 },
+    ...commitSteps(index, commit.createdDirectories, stateSteps),
     ...deletionSteps([...(state?.deletions ?? []), ...replacedFiles(commit)]),
     ...(stateSteps?.publishAgain ?? []),
   ];

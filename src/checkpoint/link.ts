@@ -18,7 +18,7 @@ import type { SaveProgram, SaveProgramOptions, Step } from '../native/contract.t
 import { makeDirectoriesSync, readDirectorySync, runSave, type SaveStats } from '../native/engine.ts';
 import { absolutePrefix } from './checkpoint.ts';
 import { checkpointFiles } from './checkpoint-files.ts';
-import { deletionSteps, noData, publication, type StatePublication, unlinkAll } from './commit.ts';
+import { commitSteps, deletionSteps, noData, publication, type StatePublication, unlinkAll } from './commit.ts';
 import { enterPrefix, leavePrefix } from './lanes.ts';
 import { optionsObject } from './options.ts';
 import { temporaryName } from './temporary-names.ts';
@@ -139,26 +139,16 @@ interface Linking {
 /** The program of a link: see the top of this file. */
 export function composeLink({ from, to, shardCount, createdDirectories, state, options }: Linking): SaveProgram {
   const index = indexPath(to);
-  const directory = dirname(index);
   // Never created or written: the link has its temporary name.
   const blobs = [{ temporaryPath: temporaryName(index), bytes: new Uint8Array() }];
   const temporaryIndex = blobs[0]!.temporaryPath;
   const stateSteps = state === undefined ? undefined : publication(state, blobs);
-  const parents = new Set(createdDirectories.map((made) => dirname(made)));
-  parents.delete(directory);
   const shards = Array.from({ length: shardCount }, (_, shard) => shard);
   const data = shards.map((shard) => dataPath(to, shard, shardCount));
   const steps: Step[] = [
     { op: 'link', from: indexPath(from), path: temporaryIndex },
     ...shards.map((shard): Step => ({ op: 'link', from: dataPath(from, shard, shardCount), path: data[shard]! })),
-    ...(stateSteps?.prepare ?? []),
-    { op: 'sync' },
-    ...[directory, ...parents].map((path): Step => ({ op: 'syncDirectory', path })),
-    { op: 'publish', blob: 0, path: index, commits: true },
-    { op: 'syncDirectory', path: directory },
-    { op: 'milestone', name: 'indexed' },
-    ...(stateSteps?.publish ?? []),
-    { op: 'milestone', name: 'committed' },
+    ...commitSteps(index, createdDirectories, stateSteps),
     ...deletionSteps(state?.deletions ?? []),
     ...(stateSteps?.publishAgain ?? []),
   ];
