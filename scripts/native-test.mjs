@@ -93,6 +93,7 @@ const tests = run(
     show: true,
     env: {
       UBSAN_OPTIONS: 'print_stacktrace=1',
+      TSAN_OPTIONS: `suppressions=${join(sourceDirectory, 'tsan_suppressions.txt')}`,
       // Allocations that can't be served must fail as they do in production, not end the process.
       ASAN_OPTIONS: 'allocator_may_return_null=1:detect_stack_use_after_return=1',
     },
