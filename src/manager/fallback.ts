@@ -1,5 +1,6 @@
 import { basename, dirname } from 'node:path';
 import { indexPath } from '../bundle/index.ts';
+import type { LoadStatus } from '../checkpoint/load-status.ts';
 import { CheckpointError, isCheckpointError } from '../errors.ts';
 import { readDirectory, stat } from '../native/engine.ts';
 import { takeInventory } from './inventory.ts';
@@ -9,6 +10,37 @@ import type { ManagerState } from './state.ts';
 export interface Skipped {
   readonly path: string;
   readonly error: CheckpointError;
+}
+
+/** What was restored in the end, and what was passed over for it. */
+export interface Restored {
+  readonly path: string;
+  readonly skipped: readonly Skipped[];
+  readonly status: LoadStatus;
+}
+
+/**
+ * Restores the newest checkpoint that is whole, with `restore`.
+ *
+ * @param passedOver is told of the damaged ones when nothing is left to try, before this throws.
+ * @throws CheckpointError the first damage, or all of them in one, if nothing could be restored; any other failure at once.
+ */
+export async function restoreNewest(
+  candidates: AsyncIterable<string>,
+  restore: (path: string) => Promise<LoadStatus>,
+  passedOver: (skipped: readonly Skipped[]) => void,
+): Promise<Restored> {
+  const skipped: Skipped[] = [];
+  for await (const path of candidates) {
+    try {
+      return { path, skipped, status: await restore(path) };
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      skipped.push({ path, error });
+    }
+  }
+  passedOver(skipped);
+  throw nothingRestored(skipped);
 }
 
 /**
@@ -37,14 +69,14 @@ export async function* restoreCandidates(state: ManagerState, prefix: string): A
 }
 
 /** Whether an older checkpoint is the answer to this error: the files are gone or damaged, not the program wrong. */
-export function isDamage(error: unknown): error is CheckpointError {
+function isDamage(error: unknown): error is CheckpointError {
   if (!isCheckpointError(error)) return false;
   if (error.code === 'IO_ERROR') return error.errno === 'EIO';
   return error.code === 'DATA_LOSS' || error.code === 'NOT_FOUND' || error.code === 'OUT_OF_RANGE';
 }
 
 /** The error of a restore that has tried everything. */
-export function nothingRestored(skipped: readonly Skipped[]): CheckpointError {
+function nothingRestored(skipped: readonly Skipped[]): CheckpointError {
   const first = skipped[0]!;
   if (skipped.length === 1) return first.error;
   const overwritten = [...new Set(skipped.flatMap(({ error }) => error.overwritten ?? []))];

@@ -2,13 +2,12 @@ import { EventEmitter } from 'node:events';
 import { basename } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { Lane } from '../checkpoint/lanes.ts';
-import type { LoadStatus } from '../checkpoint/load-status.ts';
 import type { WriteStats } from '../checkpoint/write-handle.ts';
 import { CheckpointError, invalidArgument } from '../errors.ts';
 import { Announcer } from './announcer.ts';
 import { DirectoryBook } from './book.ts';
 import type { ManagerEvents, ManagerWarning } from './events.ts';
-import { isDamage, nothingRestored, restoreCandidates, type Skipped } from './fallback.ts';
+import { restoreCandidates, restoreNewest } from './fallback.ts';
 import { numberOf } from './inventory.ts';
 import {
   type CheckpointManagerOptions,
@@ -139,7 +138,8 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     await this.#lane.enter();
     try {
       if (this.#options.readOnly) this.#book.reload();
-      if (this.#book.state.latest !== null) return await this.#restore();
+      const { latest } = this.#book.state;
+      if (latest !== null) return await this.#restore(latest);
     } finally {
       this.#lane.leave();
     }
@@ -268,17 +268,9 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
   #finished(save: PendingSave, stats: WriteStats, undeletable: ReadonlySet<string>): void {
     this.#committed(save);
     this.#end(save);
-    const { path, outcome } = save;
-    const { bytes, tensors, seconds, capturedSeconds } = stats;
-    const bytesPerSecond = seconds > 0 ? bytes / seconds : 0;
     const { tensorPath } = this.checkpoint;
-    const event = { path, bytes, tensors, seconds, capturedSeconds, bytesPerSecond };
-    this.#announcer.tell('saved', tensorPath === undefined ? event : { ...event, tensorPath });
-    for (const preserved of outcome?.preserved ?? []) this.#announcer.tell('preserved', { path: preserved });
-    for (const deleted of outcome?.deleted ?? []) {
-      const remains = [...undeletable].some((file) => file.startsWith(`${deleted}.`));
-      if (!remains) this.#announcer.tell('deleted', { path: deleted });
-    }
+    const saved = tensorPath === undefined ? { path: save.path } : { path: save.path, tensorPath };
+    this.#announcer.saved(saved, stats, save.outcome, undeletable);
     save.finished.resolve();
   }
 
@@ -303,43 +295,23 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
     this.#lane.leave();
   }
 
-  async #restore(): Promise<string> {
-    const skipped: Skipped[] = [];
-    for await (const path of restoreCandidates(this.#book.state, this.#book.prefix)) {
-      let status: LoadStatus;
-      try {
-        status = await this.checkpoint.restoreInternal(path, this.#options.read);
-      } catch (error) {
-        if (!isDamage(error) || this.#options.onDamaged === 'throw') throw error;
-        skipped.push({ path, error });
-        continue;
-      }
-      this.#restored(path, skipped, status);
-      return path;
-    }
-    for (const { path, error } of skipped) this.#announcer.tell('damaged', { path, error, restored: null });
-    throw nothingRestored(skipped);
-  }
-
-  #restored(path: string, skipped: readonly Skipped[], status: LoadStatus): void {
-    const passedOver = skipped.map((one) => one.path);
-    this.#book.restored(path, passedOver);
+  async #restore(latest: string): Promise<string> {
+    const restore = (path: string) => this.checkpoint.restoreInternal(path, this.#options.read);
+    const restored =
+      this.#options.onDamaged === 'throw'
+        ? { path: latest, skipped: [], status: await restore(latest) }
+        : await restoreNewest(restoreCandidates(this.#book.state, this.#book.prefix), restore, (skipped) =>
+            this.#announcer.nothingRestored(skipped),
+          );
+    const { path, skipped } = restored;
+    this.#book.restored(
+      path,
+      skipped.map((one) => one.path),
+    );
     if (this.checkpointInterval !== null) this.#lastStep = this.#currentStep();
     this.#unrestored = null;
-    for (const { path: damaged, error } of skipped) {
-      this.#announcer.tell('damaged', { path: damaged, error, restored: path });
-      const message = `${damaged} can't be restored: ${error.message} ${path} was restored instead.`;
-      this.#announcer.warn({ kind: 'damaged', message, path: damaged, cause: error });
-    }
-    const { unmatchedKeys, unmatchedObjects } = status;
-    const unmatched = [
-      ...unmatchedKeys.map((key) => `${key} has no object`),
-      ...unmatchedObjects.map((object) => `${object} has no value there`),
-    ];
-    if (unmatched.length > 0) {
-      const message = `${path} was restored in part: ${unmatched.join(', ')}.`;
-      this.#announcer.warn({ kind: 'unmatched', message, path });
-    }
+    this.#announcer.restored(restored);
+    return path;
   }
 
   /** Clears away what killed saves have left, before anything else has its turn. */
