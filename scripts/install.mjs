@@ -12,6 +12,8 @@ const require = createRequire(import.meta.url);
 function prebuildFits() {
   if (process.env.npm_config_build_from_source) return false;
   if (!existsSync(join(root, 'prebuilds'))) return false;
+  // A working tree's sources may be newer than what was prebuilt in it.
+  if (existsSync(join(root, '.git'))) return false;
   const before = process.env.PREBUILDS_ONLY;
   process.env.PREBUILDS_ONLY = '1';
   try {
