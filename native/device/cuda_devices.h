@@ -10,6 +10,7 @@
 #include "device/cuda_context.h"
 #include "device/device_buffer.h"
 #include "device/device_checksum.h"
+#include "device/earlier_work.h"
 #include "device/pinned_pool.h"
 
 namespace tensor_checkpoint {
@@ -21,6 +22,7 @@ class CudaDevice {
 
   const std::shared_ptr<const CudaContext>& context() const { return context_; }
   CopyQueue& queue() { return *queue_; }
+  AllEarlierWork& earlier_work() { return earlier_work_; }
   // The first call compiles the kernel. The pool must outlive the device.
   Result<std::shared_ptr<DeviceChecksum>> Checksum(PinnedPool& pinned);
 
@@ -34,6 +36,7 @@ class CudaDevice {
   CudaDevice() = default;
 
   std::shared_ptr<const CudaContext> context_;
+  AllEarlierWork earlier_work_;
   std::mutex mutex_;
   DeviceBuffer shadow_;
   std::shared_ptr<DeviceChecksum> checksum_;

@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <semaphore>
 #include <string>
 #include <thread>
 
@@ -177,6 +179,96 @@ TEST_F(DeviceOrder, AnAbortLeavesNothingBehind) {
   ASSERT_EQ(log.last().type, Event::Type::kFailed);
   EXPECT_EQ(log.last().failure.status.code(), Code::kAborted);
   EXPECT_TRUE(Names().empty());
+}
+
+// Work that never ends, as of a kernel that hangs: it stands on the stream until it is let go.
+class Hanging {
+ public:
+  Hanging(Standin& standin, const CudaContext& context, CUstream stream) {
+    CurrentContext current(context);
+    EXPECT_EQ(standin.call().cuLaunchHostFunc(stream, [](void* self) { static_cast<Hanging*>(self)->let_go_.acquire(); }, this),
+              CUDA_SUCCESS);
+  }
+  void LetGo() { let_go_.release(); }
+
+ private:
+  std::binary_semaphore let_go_{0};
+};
+
+TEST_F(DeviceOrder, AProgramThatWaitsForAStreamWhichNeverEndsCanBeAborted) {
+  const Layout layout = OneTensor();
+  SaveProgram saved = MakeDeviceSave(layout);
+  EventLog first;
+  Run(saved, first);
+  ASSERT_EQ(first.last().type, Event::Type::kFinished);
+  for (const bool names_stream : {true, false}) {
+    for (const bool shadow : {false, true}) {
+      SCOPED_TRACE(std::to_string(names_stream) + std::to_string(shadow));
+      const CUstream stream = MakeStream(0);
+      Hanging hanging(standin_, *contexts_[0], stream);
+      SaveProgram program = MakeDeviceSave(layout, "ckpt-2");
+      program.options.device_shadow = shadow;
+      if (names_stream) program.devices[0] = {0, true, reinterpret_cast<uintptr_t>(stream)};
+      const auto names = Names();
+      std::thread aborting([this] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        aborted_ = true;
+      });
+      EventLog log;
+      Run(program, log);
+      aborting.join();
+      EXPECT_EQ(log.last().type, Event::Type::kFailed);
+      EXPECT_EQ(log.last().failure.status.code(), Code::kAborted);
+      EXPECT_EQ(Names(), names) << "what was begun is removed";
+
+      LoadProgram load = MakeDeviceLoad(saved, layout);
+      load.devices = program.devices;
+      const uint64_t copies = standin_.Calls("cuMemcpyHtoDAsync_v2");
+      EXPECT_EQ(Load(load).failure.status.code(), Code::kAborted);
+      EXPECT_EQ(standin_.Calls("cuMemcpyHtoDAsync_v2"), copies);
+
+      // The device is as good as before: what is not aborted waits, and is done.
+      aborted_ = false;
+      std::thread letting_go([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        hanging.LetGo();
+      });
+      EventLog again;
+      Run(program, again);
+      letting_go.join();
+      EXPECT_EQ(again.last().type, Event::Type::kFinished) << again.last().failure.status.message();
+      ExpectDeviceSaved(program, "ckpt-2");
+      DestroyStream(0, stream);
+      for (const std::string& name : Names()) {
+        if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+        ASSERT_TRUE(base_.Unlink(directory_ / name).ok());
+      }
+    }
+  }
+}
+
+// One program's wait for a stream must not hold up another's copies.
+TEST_F(DeviceOrder, AStreamThatHangsHoldsUpNoOtherProgram) {
+  const Layout layout = OneTensor();
+  const SaveProgram saved = MakeDeviceSave(layout, "ckpt-1");
+  EventLog first, second;
+  Run(saved, first);
+  ASSERT_EQ(first.last().type, Event::Type::kFinished);
+  const CUstream hung = MakeStream(0), idle = MakeStream(0);
+  Hanging hanging(standin_, *contexts_[0], hung);
+  SaveProgram waiting = MakeDeviceSave(layout, "ckpt-2");
+  waiting.devices[0] = {0, true, reinterpret_cast<uintptr_t>(hung)};
+  std::thread blocked([&] { Run(waiting, second); });
+  LoadProgram load = MakeDeviceLoad(saved, layout);
+  load.devices[0] = {0, true, reinterpret_cast<uintptr_t>(idle)};
+  const ReadOutcome outcome = Load(load);
+  EXPECT_TRUE(outcome.failure.status.ok()) << outcome.failure.status.message();
+  hanging.LetGo();
+  blocked.join();
+  EXPECT_EQ(second.last().type, Event::Type::kFinished) << second.last().failure.status.message();
+  ExpectDeviceSaved(waiting, "ckpt-2");
+  DestroyStream(0, hung);
+  DestroyStream(0, idle);
 }
 
 TEST_F(DeviceOrder, TheMemoryStagedAtOnceStaysWithinTheBudget) {

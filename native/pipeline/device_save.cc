@@ -24,9 +24,9 @@ Result<std::unique_ptr<DeviceSave>> DeviceSave::Begin(const SaveProgram& program
   if (*session == nullptr) return std::unique_ptr<DeviceSave>();
   std::unique_ptr<DeviceSave> save(new DeviceSave(program, context));
   save->session_ = std::move(*session);
-  Status status;
+  Status status = save->session_->WaitForEarlierWork(*context.aborted);
   // First: the caller waits for it.
-  if (program.options.device_shadow) status = save->CopyToShadows();
+  if (status.ok() && program.options.device_shadow) status = save->CopyToShadows();
   if (status.ok() && program.options.snapshot_pool_bytes > 0) status = save->ReserveSnapshotPool();
   if (!status.ok()) {
     save->End(status);
@@ -95,15 +95,9 @@ Status DeviceSave::CopyToShadow(uint32_t number) {
   device.queue().Submit(
       [&](CUstream stream) {
         const CudaContext& context = *device.context();
-        uint32_t waited_for = UINT32_MAX;
         uint64_t at = 0;
         for (const Extent& extent : program_.extents) {
           if (!is_here(extent)) continue;
-          if (extent.device != waited_for) {
-            Status waits = session_->WaitFor(extent.device, stream);
-            if (!waits.ok()) return waits;
-            waited_for = extent.device;
-          }
           Status copies = context.Check(context.call().cuMemcpyDtoDAsync(base + at, Address(extent.memory), extent.bytes, stream),
                                         "cuMemcpyDtoDAsync", std::to_string(extent.bytes) + " bytes");
           if (!copies.ok()) return copies;

@@ -66,7 +66,7 @@ Status DeviceSession::Use(uint32_t number, const DeviceRow& description, bool ch
   }
   if (row.device == used_.size()) {
     used_.push_back(*device);
-    synchronized_.push_back(false);
+    idle_first_.push_back(false);
     checksums_.push_back(nullptr);
     if (checksum) {
       auto loaded = (*device)->Checksum(devices_.pinned());
@@ -74,23 +74,20 @@ Status DeviceSession::Use(uint32_t number, const DeviceRow& description, bool ch
       checksums_.back() = std::move(*loaded);
     }
   }
-  return Order(row, description);
+  if (description.has_stream) return RecordEvent(row, description);
+  idle_first_[row.device] = true;
+  return Status::Ok();
 }
 
-Status DeviceSession::Order(Row& row, const DeviceRow& description) {
+Status DeviceSession::RecordEvent(Row& row, const DeviceRow& description) {
   const CudaContext& context = *used_[row.device]->context();
   const CudaFunctions& call = context.call();
-  if (description.has_stream && description.stream == reinterpret_cast<uintptr_t>(CU_STREAM_PER_THREAD)) {
+  if (description.stream == reinterpret_cast<uintptr_t>(CU_STREAM_PER_THREAD)) {
     return Status(Code::kInvalidArgument,
                   "the per-thread default stream means another one on every thread: pass a stream's own handle, or none");
   }
   CurrentContext current(context);
   if (!current.status().ok()) return current.status();
-  if (!description.has_stream) {
-    if (synchronized_[row.device]) return Status::Ok();
-    synchronized_[row.device] = true;
-    return context.Check(call.cuCtxSynchronize(), "cuCtxSynchronize");
-  }
   Status status = context.Check(call.cuEventCreate(&row.event, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
   if (!status.ok()) {
     row.event = nullptr;
@@ -98,6 +95,19 @@ Status DeviceSession::Order(Row& row, const DeviceRow& description) {
   }
   const auto stream = reinterpret_cast<CUstream>(static_cast<uintptr_t>(description.stream));
   return context.Check(call.cuEventRecord(row.event, stream), "cuEventRecord", "the tensors' stream");
+}
+
+Status DeviceSession::WaitForEarlierWork(const std::atomic<bool>& aborted) {
+  Status status;
+  for (size_t i = 0; i < rows_.size() && status.ok(); ++i) {
+    if (rows_[i].event == nullptr) continue;
+    status = WaitForEvent(*used_[rows_[i].device]->context(), rows_[i].event, aborted);
+  }
+  for (size_t i = 0; i < used_.size() && status.ok(); ++i) {
+    if (idle_first_[i]) status = used_[i]->earlier_work().Wait(used_[i]->context(), aborted);
+  }
+  Failed(status);
+  return status;
 }
 
 void DeviceSession::Copy(Direction direction, std::vector<Piece> pieces, std::function<void(Status)> done) const {
@@ -120,21 +130,8 @@ void DeviceSession::Copy(Direction direction, std::vector<Piece> pieces, std::fu
   }
 }
 
-Status DeviceSession::WaitFor(uint32_t row, CUstream stream) const {
-  if (rows_[row].event == nullptr) return Status::Ok();
-  const CudaContext& context = *used_[rows_[row].device]->context();
-  return context.Check(context.call().cuStreamWaitEvent(stream, rows_[row].event, 0), "cuStreamWaitEvent");
-}
-
 Status DeviceSession::Enqueue(Batch& batch, CUstream stream) const {
   Status status;
-  uint32_t waited_for = UINT32_MAX;
-  for (const Piece& piece : batch.pieces) {
-    if (piece.row == waited_for) continue;
-    status = WaitFor(piece.row, stream);
-    if (!status.ok()) return status;
-    waited_for = piece.row;
-  }
   // What a device sums is what was there before a save's copies, and what is there after a load's.
   if (batch.direction == Direction::kToHost) status = EnqueueChecksums(batch, stream);
   if (status.ok()) status = EnqueueCopies(batch, stream);

@@ -1,6 +1,7 @@
 #ifndef TENSOR_CHECKPOINT_PIPELINE_DEVICE_SESSION_H_
 #define TENSOR_CHECKPOINT_PIPELINE_DEVICE_SESSION_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -12,7 +13,7 @@ namespace tensor_checkpoint {
 
 // The devices of one program: each row of its table of devices becomes a device and an event behind which the row's
 // memory may be read and written. Owned by the program's transfer, which it must outlive; nothing may be under way when
-// it goes. After Open(), any thread.
+// it goes. Opened and waited for by the program's thread; after that any thread.
 class DeviceSession {
  public:
   struct Piece {
@@ -24,12 +25,16 @@ class DeviceSession {
   };
   enum class Direction : uint8_t { kToHost, kToDevice };
 
-  // Opens the devices that extents lie on, and records an event on each row's stream; where there is none, waits on the
-  // calling thread until the device has nothing to do. Without such extents the session is nullptr. Device memory that
-  // fits no device is not found here, but by the driver when it is copied. `checksum`: devices sum what pieces ask for.
+  // Opens the devices that extents lie on, and records an event on each row's stream. Without such extents the session
+  // is nullptr. Device memory that fits no device is not found here, but by the driver when it is copied. `checksum`:
+  // devices sum what pieces ask for.
   static Result<std::unique_ptr<DeviceSession>> Open(CudaDevices* devices, const std::vector<DeviceRow>& rows,
                                                      const std::vector<Extent>& extents, bool checksum);
   ~DeviceSession();
+
+  // Waits for the work on each row's stream until Open(), and where a row has none, until its device has nothing to do.
+  // To be called before anything is copied. kAborted: it was given up.
+  Status WaitForEarlierWork(const std::atomic<bool>& aborted);
 
   // Devices in use, numbered from 0, and the number of a row's.
   uint32_t device_count() const { return static_cast<uint32_t>(used_.size()); }
@@ -37,11 +42,8 @@ class DeviceSession {
   CudaDevice& device(uint32_t number) const { return *used_[number]; }
   CudaDevices& devices() const { return devices_; }
 
-  // Copies pieces, perhaps of several devices, behind their rows' events; `done` as in CopyQueue. The memory of both
-  // sides must stay until then.
+  // Copies pieces, perhaps of several devices; `done` as in CopyQueue. The memory of both sides must stay until then.
   void Copy(Direction direction, std::vector<Piece> pieces, std::function<void(Status)> done) const;
-  // Has `stream`, which belongs to the device, wait for the row's event.
-  Status WaitFor(uint32_t row, CUstream stream) const;
 
   // A program failed with this. If it might be the device that is broken, later programs open it anew.
   void Failed(const Status& status) const;
@@ -61,7 +63,7 @@ class DeviceSession {
 
   explicit DeviceSession(CudaDevices& devices) : devices_(devices) {}
   Status Use(uint32_t row, const DeviceRow& description, bool checksum);
-  Status Order(Row& row, const DeviceRow& description);
+  Status RecordEvent(Row& row, const DeviceRow& description);
   Status Enqueue(Batch& batch, CUstream stream) const;
   Status EnqueueChecksums(Batch& batch, CUstream stream) const;
   Status EnqueueCopies(const Batch& batch, CUstream stream) const;
@@ -70,7 +72,7 @@ class DeviceSession {
   std::vector<std::shared_ptr<CudaDevice>> used_;
   std::vector<std::shared_ptr<DeviceChecksum>> checksums_;  // Per device; nullptr where none are asked for.
   std::vector<Row> rows_;
-  std::vector<bool> synchronized_;  // Per device.
+  std::vector<bool> idle_first_;  // Per device: all of its work is to be waited for.
 };
 
 }  // namespace tensor_checkpoint

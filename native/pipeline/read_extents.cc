@@ -301,6 +301,13 @@ ReadOutcome ReadExtents(const LoadProgram& program, const TransferContext& conte
     outcome.failure = {session.status()};
     return outcome;
   }
+  if (*session != nullptr) {
+    Status status = (*session)->WaitForEarlierWork(*context.aborted);
+    if (!status.ok()) {
+      outcome.failure = {std::move(status)};
+      return outcome;
+    }
+  }
   PlanOptions options;
   options.chunk_bytes = ChunkBytes(program.options);
   options.writing = false;
