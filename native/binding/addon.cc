@@ -5,6 +5,7 @@
 
 #include "base/aligned_buffer.h"
 #include "binding/allocations.h"
+#include "binding/buffer_table.h"
 #include "binding/cuda.h"
 #include "binding/device_memory.h"
 #include "binding/environment.h"
@@ -29,18 +30,15 @@ Napi::Value WrongArguments(Napi::Env env) {
   return env.Undefined();
 }
 
-template <typename Program, bool (*FromJs)(Napi::Value, Program&, std::vector<Allocations::Pin>&)>
+template <typename Program, bool (*FromJs)(Napi::Value, Submission<Program>&)>
 Napi::Value Start(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (info.Length() < 2 || !info[0].IsObject() || !info[1].IsFunction()) return WrongArguments(env);
-  Program program;
-  std::vector<Allocations::Pin> pins;
-  if (!FromJs(info[0], program, pins)) return env.Undefined();
-  // What must stay alive, as one object.
-  Napi::Object memory = Napi::Object::New(env);
-  for (const char* name : {"buffers", "owners"}) memory.Set(name, info[0].As<Napi::Object>().Get(name));
-  return Napi::Number::New(env, Environment::Of(env).Start(std::move(program), info[1].As<Napi::Function>(), memory,
-                                                         std::move(pins)));
+  Submission<Program> submission;
+  if (!FromJs(info[0], submission)) return env.Undefined();
+  // The program holds all that must stay alive: columns, buffers, owners.
+  return Napi::Number::New(env, Environment::Of(env).Start(std::move(submission), info[1].As<Napi::Function>(),
+                                                         info[0].As<Napi::Object>()));
 }
 
 void Abort(const Napi::CallbackInfo& info) {
@@ -215,6 +213,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment(env));
   exports.Set("startSave", Napi::Function::New<Start<SaveProgram, SaveProgramFromJs>>(env));
   exports.Set("startLoad", Napi::Function::New<Start<LoadProgram, LoadProgramFromJs>>(env));
+  exports.Set("takeBuffers", Napi::Function::New<TakeBuffers>(env));
   exports.Set("abort", Napi::Function::New<Abort>(env));
   exports.Set("allocate", Napi::Function::New<Allocate>(env));
   exports.Set("crc32c", Napi::Function::New<Checksum>(env));

@@ -81,19 +81,17 @@ Environment::Entry& Environment::AddProgram(uint32_t& id, Napi::Function on_even
   return entry;
 }
 
-uint32_t Environment::Start(SaveProgram program, Napi::Function on_event, Napi::Object memory,
-                            std::vector<Allocations::Pin> pins) {
+uint32_t Environment::Start(Submission<SaveProgram> save, Napi::Function on_event, Napi::Object memory) {
   uint32_t id;
-  Entry& entry = AddProgram(id, on_event, memory, std::move(pins), false);
-  entry.program = engine_->StartSave(std::move(program), *entry.sink);
+  Entry& entry = AddProgram(id, on_event, memory, std::move(save.pins), false);
+  entry.program = engine_->StartSave(std::move(save.program), *entry.sink, std::move(save.complete));
   return id;
 }
 
-uint32_t Environment::Start(LoadProgram program, Napi::Function on_event, Napi::Object memory,
-                            std::vector<Allocations::Pin> pins) {
+uint32_t Environment::Start(Submission<LoadProgram> load, Napi::Function on_event, Napi::Object memory) {
   uint32_t id;
-  Entry& entry = AddProgram(id, on_event, memory, std::move(pins), true);
-  entry.program = engine_->StartLoad(std::move(program), *entry.sink);
+  Entry& entry = AddProgram(id, on_event, memory, std::move(load.pins), true);
+  entry.program = engine_->StartLoad(std::move(load.program), *entry.sink, std::move(load.complete));
   return id;
 }
 

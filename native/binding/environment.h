@@ -11,6 +11,7 @@
 
 #include "binding/allocations.h"
 #include "binding/node_api.h"
+#include "binding/programs_from_js.h"
 #include "pipeline/engine.h"
 #include "tensorflow/runtime.h"
 
@@ -36,10 +37,8 @@ class Environment {
   const std::shared_ptr<Engine>& shared_engine() { return engine_; }
 
   // Starts a program; its events go to `on_event`, and `memory` is kept alive until the last one was delivered.
-  uint32_t Start(SaveProgram program, Napi::Function on_event, Napi::Object memory,
-                 std::vector<Allocations::Pin> pins);
-  uint32_t Start(LoadProgram program, Napi::Function on_event, Napi::Object memory,
-                 std::vector<Allocations::Pin> pins);
+  uint32_t Start(Submission<SaveProgram> save, Napi::Function on_event, Napi::Object memory);
+  uint32_t Start(Submission<LoadProgram> load, Napi::Function on_event, Napi::Object memory);
   void Abort(uint32_t id);
 
   // Runs `work` on the engine's threads, then `deliver` with `done` on the JS thread. `memory` is kept alive until then.

@@ -1,19 +1,32 @@
 #ifndef TENSOR_CHECKPOINT_BINDING_PROGRAMS_FROM_JS_H_
 #define TENSOR_CHECKPOINT_BINDING_PROGRAMS_FROM_JS_H_
 
+#include <functional>
 #include <vector>
 
+#include "base/status.h"
 #include "binding/allocations.h"
 #include "binding/node_api.h"
 #include "pipeline/program.h"
 
 // Programs of src/native/contract.ts as C++ structures. Everything that could make native touch memory or files beyond
-// what the program names is checked here: a program that breaks the contract leaves a JS exception pending and gives
-// false. `pins` gets the memory of ours that the program refers to. On the JS thread.
+// what the program names is checked: in the call, or, where there is a row a tensor, by the program's own thread before
+// it does anything else. On the JS thread.
 namespace tensor_checkpoint {
 
-bool SaveProgramFromJs(Napi::Value value, SaveProgram& program, std::vector<Allocations::Pin>& pins);
-bool LoadProgramFromJs(Napi::Value value, LoadProgram& program, std::vector<Allocations::Pin>& pins);
+// A program and what belongs to it until it has ended.
+template <typename Program>
+struct Submission {
+  Program program;
+  // Adds what comes in columns; on any thread. JS keeps the program's object alive meanwhile.
+  std::function<Status(Program&)> complete;
+  // The memory of ours that it refers to.
+  std::vector<Allocations::Pin> pins;
+};
+
+// A program that breaks the contract leaves a JS exception pending and gives false.
+bool SaveProgramFromJs(Napi::Value value, Submission<SaveProgram>& submission);
+bool LoadProgramFromJs(Napi::Value value, Submission<LoadProgram>& submission);
 
 }  // namespace tensor_checkpoint
 

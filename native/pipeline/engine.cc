@@ -39,6 +39,19 @@ void RunLoad(const LoadProgram& program, FileSystem& fs, Executor& executor, Sta
   sink.OnEvent(std::move(last));
 }
 
+// Completes a program; false after the last event of one that couldn't be. What was needed for it is gone then.
+template <typename Program>
+bool Completed(Program& program, std::function<Status(Program&)> complete, EventSink& sink) {
+  Status status = complete ? complete(program) : Status::Ok();
+  if (status.ok()) return true;
+  Event failed{};
+  failed.type = Event::Type::kFailed;
+  failed.failure = {std::move(status)};
+  failed.undone = true;
+  sink.OnEvent(std::move(failed));
+  return false;
+}
+
 // What the process has one of. process.exit() ends the process without tearing environments down, but it runs
 // destructors of static objects, while all threads and all memory are still there: the last chance to end cleanly.
 struct Process {
@@ -94,16 +107,20 @@ std::unique_ptr<RunningProgram> Engine::Start(const TransferOptions& options, Bo
   return running;
 }
 
-std::unique_ptr<RunningProgram> Engine::StartSave(SaveProgram program, EventSink& sink) {
+std::unique_ptr<RunningProgram> Engine::StartSave(SaveProgram program, EventSink& sink, Complete<SaveProgram> complete) {
   const TransferOptions options = program.options;
-  return Start(options, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) mutable {
+  return Start(options, [this, &sink, program = std::move(program),
+                         complete = std::move(complete)](const std::atomic<bool>& aborted) mutable {
+    if (!Completed(program, std::move(complete), sink)) return;
     SaveRun(std::move(program), fs(), pool_, staging_, aborted, sink, &devices_).Run();
   });
 }
 
-std::unique_ptr<RunningProgram> Engine::StartLoad(LoadProgram program, EventSink& sink) {
+std::unique_ptr<RunningProgram> Engine::StartLoad(LoadProgram program, EventSink& sink, Complete<LoadProgram> complete) {
   const TransferOptions options = program.options;
-  return Start(options, [this, &sink, program = std::move(program)](const std::atomic<bool>& aborted) {
+  return Start(options, [this, &sink, program = std::move(program),
+                         complete = std::move(complete)](const std::atomic<bool>& aborted) mutable {
+    if (!Completed(program, std::move(complete), sink)) return;
     RunLoad(program, fs(), pool_, staging_, aborted, sink, devices_);
   });
 }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -43,9 +44,12 @@ class Engine {
   static std::shared_ptr<Engine> Shared();
   Engine() : pool_(ThreadsFor({})), file_system_(MakeFileSystem(&pool_)) {}
 
-  // `sink` must live until the program has sent its last event and the handle is gone.
-  std::unique_ptr<RunningProgram> StartSave(SaveProgram program, EventSink& sink);
-  std::unique_ptr<RunningProgram> StartLoad(LoadProgram program, EventSink& sink);
+  // `sink` must live until the program has sent its last event and the handle is gone. `complete`, if there is one, adds
+  // what takes long to the program, on its own thread and before anything is done; if it fails, the program does.
+  template <typename Program>
+  using Complete = std::function<Status(Program&)>;
+  std::unique_ptr<RunningProgram> StartSave(SaveProgram program, EventSink& sink, Complete<SaveProgram> complete = {});
+  std::unique_ptr<RunningProgram> StartLoad(LoadProgram program, EventSink& sink, Complete<LoadProgram> complete = {});
 
   // For the end of the process: aborts all programs and waits until each has ended, cleanly undone or committed.
   void AbortAllAndWait();

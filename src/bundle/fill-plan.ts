@@ -1,5 +1,6 @@
 import { CheckpointError, invalidArgument } from '../errors.ts';
 import { ExtentKind } from '../native/contract.ts';
+import { takeBuffers } from '../native/take-buffers.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { describeShape, elementCount } from '../tensor/shape.ts';
 import type { TensorSource } from '../tensor/source.ts';
@@ -80,11 +81,13 @@ export function* fillPlan(
     }
   };
   yield* inTurns(turns, count, fill);
+  const taken = yield* takeBuffers(memory.buffers, turns);
   const paths = Array.from(layout.fileSizes, (_, shard) => dataPath(prefix, shard, layout.shardCount));
   return {
     prefix,
     files: { paths, sizes: layout.fileSizes },
     buffers: memory.buffers,
+    taken,
     ...devices.fields(),
     extents,
     tensorCount: count,

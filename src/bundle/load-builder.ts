@@ -1,4 +1,6 @@
-import { ExtentKind, type LoadProgram, NO_BUFFER } from '../native/contract.ts';
+import { ExtentKind, type LoadProgram, NO_BUFFER, type TakenBuffers } from '../native/contract.ts';
+import { takeBuffers } from '../native/take-buffers.ts';
+import type { Steps, Turns } from '../steps.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
 import { BufferNumbers } from './buffer-numbers.ts';
@@ -15,6 +17,7 @@ export class LoadBuilder {
   #lastPath = '';
   #lastNumber = 0;
   readonly #memory = new BufferNumbers();
+  #taken: TakenBuffers | undefined;
   readonly #devices = new DeviceRows();
   readonly #keys: string[] = [];
   #extents: ExtentColumns;
@@ -88,6 +91,11 @@ export class LoadBuilder {
     return found;
   }
 
+  /** Hands the memory over before the start, if it is in very many pieces. To be called once all extents are there. */
+  *takeBuffers(turns: Turns): Steps<void> {
+    this.#taken = yield* takeBuffers(this.#memory.buffers, turns);
+  }
+
   build(options: {
     threads?: number;
     stagingBytes?: number;
@@ -101,6 +109,7 @@ export class LoadBuilder {
     return {
       files: { paths: this.#paths },
       buffers: this.#memory.buffers,
+      taken: this.#taken,
       ...this.#devices.fields(),
       extents: {
         kind: kind.subarray(0, extents),

@@ -273,6 +273,7 @@ class BundleReader implements Bundle {
   async #run(builder: LoadBuilder, options: BundleReadOptions): Promise<void> {
     if (builder.tensorCount === 0) return;
     const { threads, stagingBytes, deviceChecksum, signal, onProgress } = options;
+    await promiseOf(builder.takeBuffers(new ShortTurns()));
     try {
       await runLoad(builder.build({ threads, stagingBytes, deviceChecksum, progress: onProgress !== undefined }), {
         signal,

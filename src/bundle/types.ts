@@ -1,4 +1,4 @@
-import type { DeviceTable, Progress, SaveExtents } from '../native/contract.ts';
+import type { DeviceTable, Progress, SaveExtents, TakenBuffers } from '../native/contract.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
@@ -36,6 +36,7 @@ export interface BundlePlan {
   readonly prefix: string;
   readonly files: { readonly paths: readonly string[]; readonly sizes: Float64Array };
   readonly buffers: readonly ArrayBufferLike[];
+  readonly taken?: TakenBuffers;
   readonly devices?: DeviceTable;
   readonly owners?: readonly object[];
   readonly extents: SaveExtents;

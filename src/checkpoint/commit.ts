@@ -97,6 +97,7 @@ export function composeSave(commit: Commit): SaveProgram {
   return {
     files: plan.files,
     buffers: plan.buffers,
+    taken: plan.taken,
     devices: plan.devices,
     owners: plan.owners,
     extents: plan.extents,

@@ -103,11 +103,16 @@ export type Step =
   | { readonly op: 'syncDirectory'; readonly path: string; readonly optional?: boolean }
   | { readonly op: 'milestone'; readonly name: 'indexed' | 'committed' };
 
+/** What native knows of buffers that were handed over by {@link NativeAddon.takeBuffers}. Opaque. */
+export type TakenBuffers = object;
+
 export interface SaveProgram {
   /** Data files: created with O_EXCL under their final names; without an index they mean nothing to any reader. */
   readonly files: { readonly paths: readonly string[]; readonly sizes: Float64Array };
   /** Memory that extents refer to; kept alive until the program has ended. Resizable buffers are refused. */
   readonly buffers: readonly ArrayBufferLike[];
+  /** The first of `buffers`, where native has taken them already. It is used up by the start. */
+  readonly taken?: TakenBuffers;
   /** Needed when an extent lies in device memory. */
   readonly devices?: DeviceTable;
   /** Objects that absolute and device addresses belong to: kept alive until the program has ended. */
@@ -218,6 +223,7 @@ export type SaveEvent =
 export interface LoadProgram {
   readonly files: { readonly paths: readonly string[] };
   readonly buffers: readonly ArrayBufferLike[];
+  readonly taken?: TakenBuffers;
   /** As in {@link SaveProgram}. A target's stream is waited for before the target is written to. */
   readonly devices?: DeviceTable;
   readonly owners?: readonly object[];
@@ -324,8 +330,14 @@ export interface EngineInfo {
   readonly version: string;
 }
 
-/** What the addon exports. Throws only plain Errors for programs that break the contract; the rest are events. */
+/**
+ * What the addon exports. Throws only plain Errors for programs that break the contract; the rest are events. Columns
+ * (typed arrays with a row a tensor) are only looked at by the program's thread: what is wrong there fails the program,
+ * INVALID_ARGUMENT, before it does anything. They must not be changed until it has ended.
+ */
 export interface NativeAddon extends CudaAddon {
+  /** Appends buffers to those `taken` before (undefined: none yet), for a program's {@link SaveProgram.taken}. */
+  takeBuffers(taken: TakenBuffers | undefined, ...buffers: readonly ArrayBufferLike[]): TakenBuffers;
   /** Starts a program; returns its id. Events never arrive before this call has returned. */
   startSave(program: SaveProgram, onEvent: (event: SaveEvent) => void): number;
   startLoad(program: LoadProgram, onEvent: (event: LoadEvent) => void): number;

@@ -14,6 +14,7 @@ import type {
   SaveStats,
 } from './contract.ts';
 import { loadAddon } from './loader.ts';
+import { checkBuffers } from './take-buffers.ts';
 
 export type { DirectoryLock, FileStat, LoadDamage, LoadStats, NativeWarning, Progress, SaveStats };
 
@@ -264,17 +265,9 @@ export function guard<T>(call: () => T): T {
   }
 }
 
-/** Refuses memory that can shrink under the engine's threads: JS can ask many buffers in no time, Node-API can't. */
-function checked<T extends { readonly buffers: readonly ArrayBufferLike[] }>(program: T): T {
-  for (const buffer of program.buffers) {
-    const { resizable, growable } = buffer as { resizable?: boolean; growable?: boolean };
-    if (resizable || growable) {
-      throw new TypeError(
-        `A resizable ArrayBuffer (${buffer.byteLength} bytes) can't be saved or restored in place: its memory could go ` +
-          'away meanwhile. Copy it into one of fixed length',
-      );
-    }
-  }
+/** The buffers that were not taken before, and so not looked at. */
+function checked<T extends SaveProgram | LoadProgram>(program: T): T {
+  if (program.taken === undefined) checkBuffers(program.buffers);
   return program;
 }
 

@@ -1,5 +1,5 @@
 import { readdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import * as engine from '../../src/native/engine.ts';
 import { loadAddon } from '../../src/native/loader.ts';
@@ -126,11 +126,26 @@ describe('programs that break the contract are refused before anything happens',
     }),
   };
   for (const [name, breakIt] of Object.entries(cases)) {
-    it(name, () => {
+    it(name, async () => {
       const program = breakIt(base()) as ReturnType<typeof base>;
-      expect(() => engine.runSave(program)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+      // Columns are looked at by the program's thread, all else in the call.
+      const starting = async () => await engine.runSave(program).finished;
+      await expect(starting()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      expect(readdirSync(dirname(program.blobs[0]!.temporaryPath))).toEqual([]);
     });
   }
+
+  it('something else than what takeBuffers() gave, and more of it than there are buffers', () => {
+    const { takeBuffers } = loadAddon();
+    const refused = { code: 'INVALID_ARGUMENT' };
+    for (const taken of [{}, null, 7, new Map()] as object[]) {
+      expect(() => engine.runSave({ ...base(), taken })).toThrow(expect.objectContaining(refused));
+      expect(() => takeBuffers(taken, new ArrayBuffer(1))).toThrow(TypeError);
+    }
+    const taken = takeBuffers(undefined, new ArrayBuffer(1), new ArrayBuffer(1));
+    expect(() => engine.runSave({ ...base(), taken })).toThrow(expect.objectContaining(refused));
+    expect(() => takeBuffers(undefined, {} as ArrayBuffer)).toThrow(TypeError);
+  });
 
   it('a target beyond its buffer', async () => {
     const program = loadProgram(directoryOf(), [{ bytes, offset: 0 }], [new Uint8Array(999)], [0]);

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { NativeWarning, Progress } from '../../src/native/contract.ts';
 import { allocate, crc32c, type LoadFailure, runLoad, runSave } from '../../src/native/engine.ts';
+import { takeBuffers } from '../../src/native/take-buffers.ts';
+import { promiseOf, ShortTurns } from '../../src/steps.ts';
 import { testDirectories } from '../support/directory.ts';
 import { loadProgram, type Placed, pattern, saveProgram, unmask } from './programs.ts';
 
@@ -73,6 +75,26 @@ describe('a save program', () => {
       }
     });
   }
+
+  it('takes very many buffers in pieces before the start, also while others run, and reads them back', async () => {
+    const directory = directoryOf();
+    const tensors = Array.from({ length: 1500 }, (_, i) => ({ bytes: pattern(9 + (i % 5), i), offset: 16 * i }));
+    const program = saveProgram(directory, tensors);
+    const turns = new ShortTurns(0);
+    // Some were taken, the others are with the start.
+    const taken = await promiseOf(takeBuffers(program.buffers.slice(0, 1234), turns));
+    expect(taken).toBeDefined();
+    await runSave({ ...program, taken }).finished;
+    const sums = tensors.map((t) => crc32c(t.bytes));
+    const into = tensors.map((t) => new Uint8Array(t.bytes.length));
+    const load = loadProgram(directory, tensors, into, sums);
+    await runLoad({ ...load, taken: await promiseOf(takeBuffers(load.buffers, turns)) });
+    expect(into.map((bytes) => [...bytes])).toEqual(tensors.map((t) => [...t.bytes]));
+    // A start uses up what was taken: of a second one with the same, the list says it all.
+    for (const bytes of into) bytes.fill(0);
+    await runLoad({ ...load, taken });
+    expect(into.map((bytes) => [...bytes])).toEqual(tensors.map((t) => [...t.bytes]));
+  });
 
   it('gives the same files for direct, buffered and copied writes', async () => {
     const tensors = oddTensors();

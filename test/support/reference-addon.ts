@@ -285,6 +285,7 @@ const addon: NativeAddon = {
   reserveSnapshotPool: (_bytes, _device, done) =>
     done({ code: 'CUDA_UNAVAILABLE', message: 'the reference addon knows no CUDA' }),
   releaseDeviceMemory: (done) => done(null),
+  takeBuffers: (taken) => taken ?? {},
   startSave(program, onEvent) {
     const id = ++lastId;
     hooks.programs.push(program);
