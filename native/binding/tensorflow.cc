@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "binding/allocations.h"
+#include "binding/cuda_arguments.h"
 #include "binding/environment.h"
 #include "binding/events_to_js.h"
+#include "device/pointer_info.h"
 #include "tensorflow/runtime.h"
 
 namespace tensor_checkpoint {
@@ -36,23 +38,33 @@ bool Execute(Napi::Env env, const Napi::Value& execute) {
   return !env.IsExceptionPending();
 }
 
-Napi::Value BorrowTensors(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  if (info.Length() < 1 || !info[0].IsFunction()) return WrongArguments(env);
-  auto borrow = std::make_unique<Borrow>();
-  TensorFlowRuntime::SetBorrow(borrow.get());
-  const bool executed = Execute(env, info[0]);
-  TensorFlowRuntime::SetBorrow(nullptr);
-  if (!executed) return env.Undefined();
+// The CUDA device that has this memory of a GPU's; kHost for memory of the host.
+constexpr int kHost = -1;
+Result<int> DeviceOf(const Borrow::Item& item) {
+  if (!item.on_gpu || item.bytes == 0) return kHost;
+  auto driver = CudaDriver::Shared();
+  if (!driver.ok()) return driver.status();
+  auto found = DescribePointer(**driver, static_cast<CUdeviceptr>(reinterpret_cast<uintptr_t>(item.data)), item.bytes);
+  if (!found.ok()) return found.status();
+  const bool on_device = found->kind == PointerInfo::Kind::kDevice || found->kind == PointerInfo::Kind::kManaged;
+  if (on_device && found->bytes >= item.bytes) return found->device;
+  return Status(Code::kUnsupported, "the CUDA driver doesn't know the memory of TensorFlow's GPU");
+}
 
+// The tensors, kept by the environment.
+Napi::Value BorrowToJs(Napi::Env env, std::unique_ptr<Borrow> borrow) {
   const auto& items = borrow->items();
   Napi::Float64Array addresses = Napi::Float64Array::New(env, items.size());
   Napi::Float64Array bytes = Napi::Float64Array::New(env, items.size());
   Napi::Uint8Array types = Napi::Uint8Array::New(env, items.size());
+  Napi::Int32Array devices = Napi::Int32Array::New(env, items.size());
   for (size_t i = 0; i < items.size(); ++i) {
     addresses[i] = static_cast<double>(reinterpret_cast<uintptr_t>(items[i].data));
     bytes[i] = static_cast<double>(items[i].bytes);
     types[i] = static_cast<uint8_t>(items[i].type);
+    const Result<int> device = DeviceOf(items[i]);
+    if (!device.ok()) return FailureToJs(env, device.status());
+    devices[i] = *device;
   }
   Napi::Object result = Napi::Object::New(env);
   result.Set("copiedBytes", Napi::Number::New(env, static_cast<double>(borrow->copied())));
@@ -60,7 +72,18 @@ Napi::Value BorrowTensors(const Napi::CallbackInfo& info) {
   result.Set("addresses", addresses);
   result.Set("bytes", bytes);
   result.Set("types", types);
+  result.Set("devices", devices);
   return result;
+}
+
+Napi::Value BorrowTensors(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsFunction()) return WrongArguments(env);
+  auto borrow = std::make_unique<Borrow>();
+  TensorFlowRuntime::SetBorrow(borrow.get());
+  const bool executed = Execute(env, info[0]);
+  TensorFlowRuntime::SetBorrow(nullptr);
+  return executed ? BorrowToJs(env, std::move(borrow)) : env.Undefined();
 }
 
 void ReleaseBorrow(const Napi::CallbackInfo& info) {
@@ -69,6 +92,29 @@ void ReleaseBorrow(const Napi::CallbackInfo& info) {
     return;
   }
   Environment::Of(info.Env()).Release(info[0].As<Napi::Number>().Uint32Value());
+}
+
+// The dimensions in `array`; false if they aren't numbers.
+bool ReadDims(const Napi::Array& array, std::vector<int64_t>& dims) {
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value dim = array.Get(i);
+    if (!dim.IsNumber()) return false;
+    dims.push_back(dim.As<Napi::Number>().Int64Value());
+  }
+  return true;
+}
+
+// (type, dims, bytes, execute)
+Napi::Value PlaceTensor(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 4 || !info[0].IsNumber() || !info[1].IsArray() || !info[3].IsFunction()) return WrongArguments(env);
+  const auto bytes = WholeArgument(info[2]);
+  Placement placement{info[0].As<Napi::Number>().Int32Value(), {}, static_cast<size_t>(bytes.value_or(0))};
+  if (!bytes || !ReadDims(info[1].As<Napi::Array>(), placement.dims)) return WrongArguments(env);
+  TensorFlowRuntime::SetPlacement(&placement);
+  const bool executed = Execute(env, info[3]);
+  TensorFlowRuntime::SetPlacement(nullptr);
+  return executed ? BorrowToJs(env, std::move(placement.made)) : env.Undefined();
 }
 
 Napi::Value ProvideTensor(const Napi::CallbackInfo& info) {
@@ -84,12 +130,7 @@ Napi::Value ProvideTensor(const Napi::CallbackInfo& info) {
                        static_cast<uint8_t*>(data), bytes};
   // Memory that isn't ours can't be kept for TensorFlow.
   if (item.memory == nullptr) return env.Null();
-  const Napi::Array dims = info[2].As<Napi::Array>();
-  for (uint32_t i = 0; i < dims.Length(); ++i) {
-    const Napi::Value dim = dims.Get(i);
-    if (!dim.IsNumber()) return WrongArguments(env);
-    item.dims.push_back(dim.As<Napi::Number>().Int64Value());
-  }
+  if (!ReadDims(info[2].As<Napi::Array>(), item.dims)) return WrongArguments(env);
   Provision provision;
   provision.items.push_back(std::move(item));
   TensorFlowRuntime::SetProvision(&provision);
@@ -111,6 +152,7 @@ void ExportTensorFlow(Napi::Env env, Napi::Object exports) {
   exports.Set("findTensorFlow", Napi::Function::New<FindTensorFlow>(env));
   exports.Set("borrowTensors", Napi::Function::New<BorrowTensors>(env));
   exports.Set("releaseBorrow", Napi::Function::New<ReleaseBorrow>(env));
+  exports.Set("placeTensor", Napi::Function::New<PlaceTensor>(env));
   exports.Set("provideTensor", Napi::Function::New<ProvideTensor>(env));
 }
 

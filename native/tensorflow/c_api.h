@@ -18,7 +18,11 @@ struct TF_OpKernelContext;
 
 inline constexpr int kTfOk = 0;
 inline constexpr int kTfFailedPrecondition = 9;
+inline constexpr int kTfFloat = 1;
+inline constexpr int kTfInt32 = 3;
 inline constexpr int kTfUint8 = 4;
+inline constexpr int kTfComplex64 = 8;
+inline constexpr int kTfBool = 10;
 
 // The symbols, found at run time. Any thread, as the C API itself.
 struct TensorFlowApi {
@@ -50,6 +54,10 @@ struct TensorFlowApi {
   void (*TF_RegisterOpDefinition)(TF_OpDefinitionBuilder*, TF_Status*);
 
   TF_KernelBuilder* (*TF_NewKernelBuilder)(const char* op, const char* device, CreateKernel, ComputeKernel, DeleteKernel);
+  void (*TF_KernelBuilder_TypeConstraint)(TF_KernelBuilder*, const char* attr, int type, TF_Status*);
+  // This argument lies on the host, wherever the kernel runs.
+  void (*TF_KernelBuilder_HostMemory)(TF_KernelBuilder*, const char* argument);
+  // Takes the builder, also where it fails.
   void (*TF_RegisterKernelBuilder)(const char* name, TF_KernelBuilder*, TF_Status*);
 
   int (*TF_NumInputs)(TF_OpKernelContext*);
@@ -57,6 +65,9 @@ struct TensorFlowApi {
   // Shares the input's buffer, which lives until the tensor is deleted.
   void (*TF_GetInput)(TF_OpKernelContext*, int index, TF_Tensor**, TF_Status*);
   void (*TF_SetOutput)(TF_OpKernelContext*, int index, const TF_Tensor*, TF_Status*);
+  // Memory of the device that the kernel runs on; the tensor shares it with the output.
+  TF_Tensor* (*TF_AllocateOutput)(TF_OpKernelContext*, int index, int type, const int64_t* dims, int dim_count,
+                                  size_t bytes, TF_Status*);
   void (*TF_OpKernelContext_Failure)(TF_OpKernelContext*, TF_Status*);
 };
 
@@ -82,11 +93,14 @@ void ForEachSymbol(TensorFlowApi& api, Visit visit) {
   TENSOR_CHECKPOINT_SYMBOL(TF_OpDefinitionBuilderSetIsStateful);
   TENSOR_CHECKPOINT_SYMBOL(TF_RegisterOpDefinition);
   TENSOR_CHECKPOINT_SYMBOL(TF_NewKernelBuilder);
+  TENSOR_CHECKPOINT_SYMBOL(TF_KernelBuilder_TypeConstraint);
+  TENSOR_CHECKPOINT_SYMBOL(TF_KernelBuilder_HostMemory);
   TENSOR_CHECKPOINT_SYMBOL(TF_RegisterKernelBuilder);
   TENSOR_CHECKPOINT_SYMBOL(TF_NumInputs);
   TENSOR_CHECKPOINT_SYMBOL(TF_NumOutputs);
   TENSOR_CHECKPOINT_SYMBOL(TF_GetInput);
   TENSOR_CHECKPOINT_SYMBOL(TF_SetOutput);
+  TENSOR_CHECKPOINT_SYMBOL(TF_AllocateOutput);
   TENSOR_CHECKPOINT_SYMBOL(TF_OpKernelContext_Failure);
 #undef TENSOR_CHECKPOINT_SYMBOL
 }

@@ -20,6 +20,10 @@ Status* the_registration = nullptr;
 
 thread_local Borrow* current_borrow = nullptr;
 thread_local Provision* current_provision = nullptr;
+thread_local Placement* current_placement = nullptr;
+
+// What tfjs keeps on a GPU. Of other types the host's kernel takes copies, which TensorFlow makes by itself.
+constexpr int kGpuTypes[] = {kTfFloat, kTfInt32, kTfComplex64, kTfBool};
 
 using Pin = std::shared_ptr<AlignedBuffer>;
 
@@ -67,12 +71,14 @@ TensorFlowRuntime::TensorFlowRuntime(const TensorFlowApi& api, TensorMemory memo
 }
 
 Status TensorFlowRuntime::Register() {
-  if (Status status = RegisterOp(borrow_op_, "tensors: N * T", nullptr, ComputeBorrow); !status.ok()) return status;
-  return RegisterOp(provide_op_, nullptr, "tensors: N * T", ComputeProvide);
+  const Kernels borrow{[](void*, TF_OpKernelContext* context) { ComputeBorrow(context, Place::kHost); },
+                       [](void*, TF_OpKernelContext* context) { ComputeBorrow(context, Place::kGpu); }};
+  if (Status status = RegisterOp(borrow_op_, "tensors: N * T", nullptr, borrow); !status.ok()) return status;
+  return RegisterOp(provide_op_, nullptr, "tensors: N * T", {ComputeProvide, ComputePlace});
 }
 
 Status TensorFlowRuntime::RegisterOp(const std::string& name, const char* inputs, const char* outputs,
-                                     TensorFlowApi::ComputeKernel compute) {
+                                     Kernels kernels) {
   ScopedStatus status(api_);
   TF_OpDefinitionBuilder* op = api_.TF_NewOpDefinitionBuilder(name.c_str());
   api_.TF_OpDefinitionBuilderAddAttr(op, "N: int >= 1");
@@ -83,26 +89,47 @@ Status TensorFlowRuntime::RegisterOp(const std::string& name, const char* inputs
   api_.TF_OpDefinitionBuilderSetIsStateful(op, true);
   api_.TF_RegisterOpDefinition(op, status.get());
   if (status.ok()) {
-    TF_KernelBuilder* kernel = api_.TF_NewKernelBuilder(name.c_str(), "CPU", nullptr, compute, nullptr);
+    TF_KernelBuilder* kernel = api_.TF_NewKernelBuilder(name.c_str(), "CPU", nullptr, kernels.host, nullptr);
     api_.TF_RegisterKernelBuilder(name.c_str(), kernel, status.get());
+  }
+  // Without a GPU they are never asked for.
+  for (const int type : kGpuTypes) {
+    if (status.ok()) RegisterGpuKernel(name, type, kernels, status.get());
   }
   if (status.ok()) return Status::Ok();
   return Status(Code::kUnsupported, std::string("TensorFlow refuses the op: ") + status.message());
 }
 
+void TensorFlowRuntime::RegisterGpuKernel(const std::string& name, int type, Kernels kernels, TF_Status* status) {
+  const bool on_host = type == kTfInt32;
+  TF_KernelBuilder* kernel =
+      api_.TF_NewKernelBuilder(name.c_str(), "GPU", nullptr, on_host ? kernels.host : kernels.gpu, nullptr);
+  api_.TF_KernelBuilder_TypeConstraint(kernel, "T", type, status);
+  if (api_.TF_GetCode(status) != kTfOk) return;  // Leaves the builder, once: that TensorFlow is of no use.
+  if (on_host) api_.TF_KernelBuilder_HostMemory(kernel, "tensors");
+  api_.TF_RegisterKernelBuilder(name.c_str(), kernel, status);
+}
+
 void TensorFlowRuntime::SetBorrow(Borrow* job) { current_borrow = job; }
 void TensorFlowRuntime::SetProvision(Provision* job) { current_provision = job; }
+void TensorFlowRuntime::SetPlacement(Placement* job) { current_placement = job; }
 
-void TensorFlowRuntime::ComputeBorrow(void*, TF_OpKernelContext* context) {
+void TensorFlowRuntime::ComputeBorrow(TF_OpKernelContext* context, Place place) {
   Borrow* job = current_borrow;
   the_runtime->Report(context, job == nullptr ? Status(Code::kUnsupported, "no borrow has begun on this thread")
-                                              : the_runtime->Take(context, *job));
+                                              : the_runtime->Take(context, *job, place));
 }
 
 void TensorFlowRuntime::ComputeProvide(void*, TF_OpKernelContext* context) {
   Provision* job = current_provision;
   the_runtime->Report(context, job == nullptr ? Status(Code::kUnsupported, "nothing is provided by this thread")
                                               : the_runtime->Give(context, *job));
+}
+
+void TensorFlowRuntime::ComputePlace(void*, TF_OpKernelContext* context) {
+  Placement* job = current_placement;
+  the_runtime->Report(context, job == nullptr ? Status(Code::kUnsupported, "no memory is asked for by this thread")
+                                              : the_runtime->Make(context, *job));
 }
 
 void TensorFlowRuntime::Report(TF_OpKernelContext* context, const Status& status) const {
@@ -112,7 +139,7 @@ void TensorFlowRuntime::Report(TF_OpKernelContext* context, const Status& status
   api_.TF_OpKernelContext_Failure(context, failure.get());
 }
 
-Status TensorFlowRuntime::Take(TF_OpKernelContext* context, Borrow& job) const {
+Status TensorFlowRuntime::Take(TF_OpKernelContext* context, Borrow& job, Place place) const {
   ScopedStatus status(api_);
   TensorMemory::Seen seen;
   const int count = api_.TF_NumInputs(context);
@@ -123,8 +150,10 @@ Status TensorFlowRuntime::Take(TF_OpKernelContext* context, Borrow& job) const {
       return Status(Code::kUnsupported, std::string("TensorFlow doesn't give the tensor: ") + status.message());
     }
     const size_t bytes = api_.TF_TensorByteSize(tensor);
-    Borrow::Item item{static_cast<const uint8_t*>(api_.TF_TensorData(tensor)), bytes, api_.TF_TensorType(tensor)};
-    if (bytes > 0 && memory_.MayChange(tensor, seen)) {
+    Borrow::Item item{static_cast<const uint8_t*>(api_.TF_TensorData(tensor)), bytes, api_.TF_TensorType(tensor),
+                      place == Place::kGpu};
+    // JavaScript has no memory on a GPU.
+    if (bytes > 0 && place == Place::kHost && memory_.MayChange(tensor, seen)) {
       AlignedBuffer copy = AlignedBuffer::Allocate(bytes);
       if (!copy.empty()) std::memcpy(copy.data(), item.data, bytes);
       api_.TF_DeleteTensor(tensor);
@@ -154,6 +183,23 @@ Status TensorFlowRuntime::Give(TF_OpKernelContext* context, Provision& job) cons
     api_.TF_DeleteTensor(tensor);
     if (!status.ok()) return Status(Code::kUnsupported, std::string("TensorFlow refuses the tensor: ") + status.message());
   }
+  return Status::Ok();
+}
+
+Status TensorFlowRuntime::Make(TF_OpKernelContext* context, Placement& job) const {
+  if (api_.TF_NumOutputs(context) != 1 || !job.made->items_.empty()) {
+    return Status(Code::kUnsupported, "more outputs than were asked for");
+  }
+  ScopedStatus status(api_);
+  TF_Tensor* tensor = api_.TF_AllocateOutput(context, 0, job.type, job.dims.data(), static_cast<int>(job.dims.size()),
+                                             job.bytes, status.get());
+  if (!status.ok() || tensor == nullptr) {
+    return Status(Code::kOutOfRange, std::string("TensorFlow has no memory on the GPU: ") + status.message());
+  }
+  job.made->tensors_.push_back(tensor);
+  job.made->items_.push_back({static_cast<const uint8_t*>(api_.TF_TensorData(tensor)), api_.TF_TensorByteSize(tensor),
+                             job.type, true});
+  job.made->bytes_ = job.bytes;
   return Status::Ok();
 }
 

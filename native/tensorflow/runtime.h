@@ -18,7 +18,10 @@
 // but anybody may have TensorFlow execute an op by name, and an op's kernel sees its inputs and makes its outputs. So two
 // ops are registered: one whose kernel takes references to its inputs, one whose outputs are buffers of ours. What a
 // kernel is to do is no attribute of the op (TensorFlow keeps a kernel for every set of attributes, for ever) but the
-// job that the calling thread has begun: eager execution on the host runs the kernel on the thread that asks for it.
+// job that the calling thread has begun: eager execution runs the kernel on the thread that asks for it.
+//
+// On a GPU the same ops have kernels of their own, which see and make tensors in the GPU's memory: it can't be touched
+// here, nor is it known when the work is done that fills it. int32 stays on the host, as in all of TensorFlow's kernels.
 namespace tensor_checkpoint {
 
 // References to tensors, taken by the borrow op. Made and filled on the thread of the JS environment that runs TensorFlow,
@@ -31,6 +34,7 @@ class Borrow {
     const uint8_t* data;
     size_t bytes;
     int type;
+    bool on_gpu = false;  // `data` is an address of the GPU's that TensorFlow computes on.
   };
 
   Borrow() = default;
@@ -67,6 +71,15 @@ struct Provision {
   size_t next = 0;
 };
 
+// A tensor that the provide op is to make in the memory of TensorFlow's GPU, for somebody else to fill. What was there
+// before may still be in use by work of the GPU's: nothing may be written before that is done.
+struct Placement {
+  int type;
+  std::vector<int64_t> dims;
+  size_t bytes;
+  std::unique_ptr<Borrow> made = std::make_unique<Borrow>();
+};
+
 // The process's one. Any thread; jobs belong to the thread that began them.
 class TensorFlowRuntime {
  public:
@@ -81,16 +94,26 @@ class TensorFlowRuntime {
   // The job of what this thread executes from now on; nullptr: none. An op that is executed without a job fails.
   static void SetBorrow(Borrow* job);
   static void SetProvision(Provision* job);
+  static void SetPlacement(Placement* job);
 
  private:
   friend class Borrow;
   TensorFlowRuntime(const TensorFlowApi& api, TensorMemory memory);
   Status Register();
-  Status RegisterOp(const std::string& name, const char* inputs, const char* outputs, TensorFlowApi::ComputeKernel compute);
-  Status Take(TF_OpKernelContext* context, Borrow& job) const;
+  // What an op computes on the host, and on a GPU.
+  struct Kernels {
+    TensorFlowApi::ComputeKernel host;
+    TensorFlowApi::ComputeKernel gpu;
+  };
+  Status RegisterOp(const std::string& name, const char* inputs, const char* outputs, Kernels kernels);
+  void RegisterGpuKernel(const std::string& name, int type, Kernels kernels, TF_Status* status);
+  enum class Place : bool { kHost, kGpu };
+  Status Take(TF_OpKernelContext* context, Borrow& job, Place place) const;
   Status Give(TF_OpKernelContext* context, Provision& job) const;
-  static void ComputeBorrow(void*, TF_OpKernelContext* context);
+  Status Make(TF_OpKernelContext* context, Placement& job) const;
+  static void ComputeBorrow(TF_OpKernelContext* context, Place place);
   static void ComputeProvide(void*, TF_OpKernelContext* context);
+  static void ComputePlace(void*, TF_OpKernelContext* context);
   void Report(TF_OpKernelContext* context, const Status& status) const;
 
   const TensorFlowApi api_;

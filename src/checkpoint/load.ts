@@ -6,6 +6,7 @@ import { allocateMemory, copyMemory, type MemoryRange } from '../tensor/memory.t
 import { type InPlace, isInPlace, memoryOf } from './check-matches.ts';
 import type { NormalizedReadOptions } from './options.ts';
 import type { Match, RestoreSession } from './restore-session.ts';
+import type { PlacedValue } from './trackable.ts';
 
 /** Values to be read and given to their objects, and what the index says of each. */
 interface Batch {
@@ -33,6 +34,7 @@ export async function loadMatches(
 ): Promise<void> {
   const overwritten: string[] = [];
   const held: (() => void)[] = [];
+  const placed = new Set<PlacedValue>();
   try {
     const hold = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
@@ -42,7 +44,7 @@ export async function loadMatches(
     };
     await promiseOf(inTurns(turns, matches.length, hold));
     for (const batch of batches({ matches, entries }, options)) {
-      const gives = await readBatch(batch, bundle, options, turns);
+      const gives = await readBatch(batch, bundle, options, turns, placed);
       const tookInPlace = (first: number, end: number): void => {
         for (let i = first; i < end; i++) {
           if (gives[i] !== undefined) continue;
@@ -65,6 +67,7 @@ export async function loadMatches(
     throw withOverwritten(error, overwritten, bundle.prefix);
   } finally {
     for (const release of held) release();
+    for (const value of placed) value.discard();
   }
 }
 
@@ -99,6 +102,7 @@ async function readBatch(
   bundle: Bundle,
   options: NormalizedReadOptions,
   turns: Turns,
+  placed: Set<PlacedValue>,
 ): Promise<Give[]> {
   const { threads, stagingBytes, verify, deviceChecksum, signal } = options;
   const read = { threads: threads === 0 ? undefined : threads, stagingBytes, verify, deviceChecksum, signal };
@@ -120,9 +124,21 @@ async function readBatch(
             : undefined;
         requests.push({ key, into: copy ?? into });
         gives.push(copy && (() => fill(destination, copy)));
-      } else if (dtype === 'string') {
+        continue;
+      }
+      if (dtype === 'string') {
         const tensor = strings.get(key)!;
         gives.push(() => destination.assign(tensor));
+        continue;
+      }
+      const there = destination.place?.(dtype, shape);
+      if (there !== undefined) {
+        placed.add(there);
+        requests.push({ key, into: there.memory });
+        gives.push(() => {
+          placed.delete(there);
+          there.assign();
+        });
       } else {
         // Every byte is read or the restore fails. The parts of a sliced tensor are trusted less.
         const tensor =

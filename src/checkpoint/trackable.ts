@@ -104,19 +104,32 @@ export type Destination =
       hold?(): () => void;
     })
   /** Read into new memory, verified, then handed over. `adopts`: to an owner outside of JavaScript. */
-  | { readonly kind: 'replace'; readonly adopts?: boolean; assign(value: HostTensor): void | Promise<void> };
+  | {
+      readonly kind: 'replace';
+      readonly adopts?: boolean;
+      assign(value: HostTensor): void | Promise<void>;
+      /** Has new memory made for the value where a device is to have it; undefined: none, and `assign` is called. */
+      place?(dtype: DType, shape: readonly number[]): PlacedValue | undefined;
+    };
 
-export type TensorPath = 'borrow' | 'data';
+/** New memory of a device that a value is read into. When it was read and verified, `assign` is called, else `discard`. */
+export interface PlacedValue {
+  readonly memory: DeviceMemory;
+  assign(): void;
+  discard(): void;
+}
+
+export type TensorPath = 'borrow' | 'device' | 'data';
 
 /** Teaches a Checkpoint about a family of objects that it doesn't know, for example those of the user's tf. */
 export interface Adapter {
   readonly name: string;
   /**
    * How tensors get to disk and back at present, for an adapter that has more than one way: `borrow`, their memory is
-   * used as it is; `data`, they are read and made by their own methods.
+   * used as it is; `device`, likewise, and it is a GPU's; `data`, they are read and made by their own methods.
    */
   readonly path?: TensorPath;
-  /** Why `path` isn't `borrow`; null where it is. */
+  /** Why `path` is `data`; null where it isn't. */
   readonly pathReason?: string | null;
   /** The node for `value`, or undefined if this adapter doesn't know it. Must be cheap and repeatable. */
   adapt(value: unknown): TrackableNode | undefined;

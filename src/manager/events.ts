@@ -11,7 +11,7 @@ export interface SavedEvent {
   /** From submission to the moment from which the values may change again. */
   readonly capturedSeconds: number;
   readonly bytesPerSecond: number;
-  /** With an adapter that has more than one way (`tfjs(tf)`): `borrow`, tensors were written from where they lie. */
+  /** With an adapter that has more than one way (`tfjs(tf)`): `borrow` and `device`, tensors were written from where they lie. */
   readonly tensorPath?: TensorPath;
 }
 

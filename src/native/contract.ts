@@ -301,7 +301,10 @@ export interface TensorFlowRuntimeInfo {
   readonly version: string;
   /** `borrow(tensors: N * T)`: takes references to its inputs. To be executed within {@link NativeAddon.borrowTensors}. */
   readonly borrowOp: string;
-  /** `provide() -> tensors: N * T`: makes tensors of memory. Within {@link NativeAddon.provideTensor}. */
+  /**
+   * `provide() -> tensors: N * T`: makes tensors of memory, within {@link NativeAddon.provideTensor}, and on a GPU in new
+   * memory there, within {@link NativeAddon.placeTensor}.
+   */
   readonly provideOp: string;
 }
 
@@ -309,11 +312,16 @@ export interface TensorFlowRuntimeInfo {
 export interface BorrowedTensors {
   /** For {@link NativeAddon.releaseBorrow}. Not released, they are given back at the environment's end. */
   readonly id: number;
-  /** Absolute addresses: `pinnedMemory`, whose content doesn't change until released. */
+  /**
+   * Absolute addresses: `pinnedMemory`, whose content doesn't change until released; on a device, it doesn't from when
+   * the device has done what it has been given to do by now.
+   */
   readonly addresses: Float64Array;
   readonly bytes: Float64Array;
   /** TensorFlow's DataType numbers. */
   readonly types: Uint8Array;
+  /** Ordinal of the CUDA device that each lies on; −1: on the host. */
+  readonly devices: Int32Array;
   /** Bytes that had to be copied, because the tensor lay in memory that JS can write. */
   readonly copiedBytes: number;
 }
@@ -366,10 +374,24 @@ export interface NativeAddon extends CudaAddon {
 
   /** Finds TensorFlow and registers the ops, once a process. The error, UNSUPPORTED, says what is missing. */
   findTensorFlow(): TensorFlowRuntimeInfo | { readonly error: NativeError };
-  /** Calls `execute`, which has TensorFlow execute the borrow op on this thread; what that throws is thrown on. */
-  borrowTensors(execute: () => void): BorrowedTensors;
+  /**
+   * Calls `execute`, which has TensorFlow execute the borrow op on this thread; what that throws is thrown on. An error,
+   * and nothing borrowed, where TensorFlow's GPU isn't one of the CUDA driver's.
+   */
+  borrowTensors(execute: () => void): BorrowedTensors | { readonly error: NativeError };
   /** Gives tensors back, which no program may use any more. In the environment that borrowed them; idempotent. */
   releaseBorrow(id: number): void;
+  /**
+   * Calls `execute`, which has TensorFlow execute the provide op once on its GPU, with N = 1: its output is a tensor of
+   * undefined content, whose memory may be written to once the device has done what it has been given to do by now. It is
+   * borrowed, as by {@link borrowTensors}.
+   */
+  placeTensor(
+    type: number,
+    dims: readonly number[],
+    bytes: number,
+    execute: () => void,
+  ): BorrowedTensors | { readonly error: NativeError };
   /**
    * Calls `execute`, which has TensorFlow execute the provide op once, with N = 1: its output is a tensor in the memory of
    * `buffer`, which JS has no more (it is detached). The address of that memory; null, without a call, for a buffer that

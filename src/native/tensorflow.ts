@@ -1,5 +1,6 @@
 /** The native side's access to a TensorFlow runtime in this process, as TypeScript sees it. */
-import type { BorrowedTensors, TensorFlowRuntimeInfo } from './contract.ts';
+import type { BorrowedTensors, NativeError, TensorFlowRuntimeInfo } from './contract.ts';
+import { toCheckpointError } from './engine.ts';
 import { loadAddon } from './loader.ts';
 
 export type { BorrowedTensors, TensorFlowRuntimeInfo };
@@ -12,7 +13,17 @@ export function findTensorFlow(): TensorFlowRuntimeInfo | string {
 
 /** Takes references to the inputs of every borrow op that `execute` has TensorFlow execute on this thread. */
 export function borrowTensors(execute: () => void): BorrowedTensors {
-  return loadAddon().borrowTensors(execute);
+  return checked(loadAddon().borrowTensors(execute));
+}
+
+/** Has the provide op that `execute` executes make a tensor on TensorFlow's GPU, and borrows it: to be filled. */
+export function placeTensor(
+  type: number,
+  dims: readonly number[],
+  bytes: number,
+  execute: () => void,
+): BorrowedTensors {
+  return checked(loadAddon().placeTensor(type, dims, bytes, execute));
 }
 
 /** Gives borrowed tensors back. On the thread that borrowed them, when no program uses them any more. */
@@ -31,4 +42,9 @@ export function provideTensor(
   execute: () => void,
 ): number | null {
   return loadAddon().provideTensor(buffer, type, dims, execute);
+}
+
+function checked(borrowed: BorrowedTensors | { readonly error: NativeError }): BorrowedTensors {
+  if ('error' in borrowed) throw toCheckpointError(borrowed.error);
+  return borrowed;
 }

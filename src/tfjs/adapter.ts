@@ -12,11 +12,11 @@ import { variableNode } from './variable.ts';
 /** What `tfjs(tf)` gives. */
 export interface TfjsAdapter extends Adapter {
   /**
-   * `borrow`: the memory of tfjs-node's tensors is written and replaced as it is. `data`: tensors are read by `data()` and
-   * made by `tf.tensor()`. It follows the backend that is in use.
+   * `borrow`: the memory of tfjs-node's tensors is written and replaced as it is. `device`: that of tfjs-node-gpu's is,
+   * on its GPU. `data`: tensors are read by `data()` and made by `tf.tensor()`. It follows the backend that is in use.
    */
   readonly path: TensorPath;
-  /** Why `path` is `data`; null where it is `borrow`. */
+  /** Why `path` is `data`; null where it isn't. */
   readonly pathReason: string | null;
 }
 
@@ -73,7 +73,9 @@ export function tfjs(tf: TensorFlowJs): TfjsAdapter {
   const adapter: TfjsAdapter = {
     name: 'tfjs',
     get path() {
-      return typeof runtime.links.current() === 'string' ? 'data' : 'borrow';
+      const link = runtime.links.current();
+      if (typeof link === 'string') return 'data';
+      return link.onGpu ? 'device' : 'borrow';
     },
     get pathReason() {
       const link = runtime.links.current();

@@ -1,5 +1,5 @@
 import type { Snapshot } from '../checkpoint/trackable.ts';
-import { borrowTensors, releaseBorrow } from '../native/tensorflow.ts';
+import { type BorrowedTensors, borrowTensors, releaseBorrow } from '../native/tensorflow.ts';
 import { dtypeNumber } from '../tensor/dtypes.ts';
 import type { TensorSource } from '../tensor/source.ts';
 import { execute, type TensorFlowLink } from './node-backend.ts';
@@ -8,6 +8,9 @@ import type { TfTensor } from './types.ts';
 
 /** TensorFlow keeps a kernel for every number of inputs that it has met: powers of two up to this one are few. */
 const MOST_INPUTS = 1024;
+
+/** Where {@link BorrowedTensors.devices} has no device. */
+const ON_HOST = -1;
 
 /** What is done with tensors that TensorFlow doesn't lend after all. */
 export type Otherwise = (tensors: readonly TfTensor[], reason: string) => Snapshot[];
@@ -104,14 +107,17 @@ function borrow(link: TensorFlowLink, tensors: readonly TfTensor[]): Snapshot[] 
     if (--held === 0) releaseBorrow(borrowed);
   };
   for (const [at, i] of order.entries()) {
-    const source: TensorSource = {
-      kind: 'address',
-      address: borrowed.addresses[at]!,
-      byteLength: borrowed.bytes[at]!,
-    };
-    snapshots[i] = { source, release };
+    snapshots[i] = { source: sourceOf(borrowed, at), release };
   }
   return snapshots;
+}
+
+function sourceOf(borrowed: BorrowedTensors, at: number): TensorSource {
+  const device = borrowed.devices[at]!;
+  const [address, byteLength] = [borrowed.addresses[at]!, borrowed.bytes[at]!];
+  if (device === ON_HOST) return { kind: 'address', address, byteLength };
+  // Without a stream: TensorFlow's are not known, so that all of the device's work is waited for.
+  return { kind: 'device', pointer: address, device, byteLength };
 }
 
 /** The values of an int64 or uint8 tensor, which tfjs calls int32, as such. */

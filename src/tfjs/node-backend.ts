@@ -1,3 +1,4 @@
+import { cudaProblem } from '../native/cuda.ts';
 import { findTensorFlow, type TensorFlowRuntimeInfo } from '../native/tensorflow.ts';
 import type { TensorFlowJs, TfTensor } from './types.ts';
 
@@ -25,6 +26,8 @@ interface OpAttribute {
 export interface TensorFlowLink {
   readonly backend: NodeBackend;
   readonly runtime: TensorFlowRuntimeInfo;
+  /** Tensors lie on a CUDA device, but for int32 and strings. */
+  readonly onGpu: boolean;
 }
 
 /**
@@ -78,9 +81,11 @@ export function execute(
 
 function linkTo(backend: object): TensorFlowLink | string {
   if (!isNodeBackend(backend)) return 'this tensorflow backend is not that of tfjs-node 4';
-  if (backend.isUsingGpuDevice) return 'the tensors are on a GPU';
+  const onGpu = backend.isUsingGpuDevice;
+  const problem = onGpu ? cudaProblem() : null;
+  if (problem !== null) return `the tensors are on a GPU, and ${problem.message}`;
   const runtime = findTensorFlow();
-  return typeof runtime === 'string' ? runtime : { backend, runtime };
+  return typeof runtime === 'string' ? runtime : { backend, runtime, onGpu };
 }
 
 function isNodeBackend(backend: object): backend is NodeBackend {

@@ -2,7 +2,7 @@ import { CheckpointError, invalidArgument } from '../errors.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import { TensorFlowLinks } from './node-backend.ts';
-import { provide } from './provide.ts';
+import { isProvided, type PlacedTensor, Placement, provide } from './provide.ts';
 import type { TensorFlowJs, TfDType, TfLayer, TfLayersModel, TfOptimizer, TfTensor, TfVariable } from './types.ts';
 
 type Class = abstract new (...args: never[]) => object;
@@ -21,6 +21,7 @@ export class Runtime {
   readonly #sequential: Class | undefined;
   /** The way to the memory of tfjs-node's tensors, where there is one. */
   readonly links: TensorFlowLinks;
+  readonly #placement: Placement;
 
   /** @throws CheckpointError INVALID_ARGUMENT if `tf` lacks what is needed. */
   constructor(tf: TensorFlowJs) {
@@ -38,6 +39,7 @@ export class Runtime {
     }
     this.#tf = tf;
     this.links = new TensorFlowLinks(tf);
+    this.#placement = new Placement(this.links);
     this.#model = classOrUndefined(tf.LayersModel);
     this.#sequential = classOrUndefined(tf.Sequential);
     this.#layer = classOrUndefined((tf.layers as { Layer?: unknown } | undefined)?.Layer);
@@ -119,9 +121,17 @@ export class Runtime {
     }
   }
 
-  /** Whether a tensor's memory is TensorFlow's own: {@link toTensor} gives it there. */
-  get adopts(): boolean {
-    return typeof this.links.current() !== 'string';
+  /** Whether {@link toTensor} hands memory with values of this type over to TensorFlow. */
+  adopts(dtype: DType): boolean {
+    const link = this.links.current();
+    return typeof link !== 'string' && isProvided(link, dtype);
+  }
+
+  /** A tensor on TensorFlow's GPU, whose memory is to be filled; undefined where there is none for it. */
+  place(dtype: DType, shape: readonly number[]): PlacedTensor | undefined {
+    const placed = this.#placement.place(dtype, shape);
+    if (placed !== undefined) this.#kept(placed.tensor);
+    return placed;
   }
 
   /** A tensor over the memory of `value`, which is handed over. */

@@ -1,6 +1,7 @@
 import { VARIABLE_VALUE } from '../checkpoint/keys.ts';
-import type { TrackableNode, TrackableValue } from '../checkpoint/trackable.ts';
+import type { PlacedValue, TrackableNode, TrackableValue } from '../checkpoint/trackable.ts';
 import { invalidArgument } from '../errors.ts';
+import type { PlacedTensor } from './provide.ts';
 import { dtypeOf, type Runtime } from './runtime.ts';
 import type { Freezer } from './snapshot.ts';
 import type { TfTensor, TfVariable } from './types.ts';
@@ -18,12 +19,34 @@ export function tensorValue(place: TensorPlace, runtime: Runtime, freezer: Freez
   if (tensor.isDisposed) {
     throw invalidArgument(`${place.description} has been disposed, so that it has no value to save or restore.`);
   }
+  const dtype = dtypeOf(tensor);
   return {
     attribute: VARIABLE_VALUE,
-    dtype: dtypeOf(tensor),
+    dtype,
     shape: tensor.shape,
     capture: () => freezer.capture(tensor),
-    destination: { kind: 'replace', adopts: runtime.adopts, assign: (value) => place.set(runtime.toTensor(value)) },
+    destination: {
+      kind: 'replace',
+      adopts: runtime.adopts(dtype),
+      assign: (value) => place.set(runtime.toTensor(value)),
+      place: (stored, shape) => placedValue(place, runtime.place(stored, shape)),
+    },
+  };
+}
+
+function placedValue(place: TensorPlace, placed: PlacedTensor | undefined): PlacedValue | undefined {
+  if (placed === undefined) return undefined;
+  const { tensor, memory, release } = placed;
+  return {
+    memory,
+    assign() {
+      release();
+      place.set(tensor);
+    },
+    discard() {
+      release();
+      tensor.dispose();
+    },
   };
 }
 

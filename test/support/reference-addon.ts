@@ -280,6 +280,9 @@ const addon: NativeAddon = {
   borrowTensors: () => {
     throw new Error('no TensorFlow');
   },
+  placeTensor: () => {
+    throw new Error('no TensorFlow');
+  },
   releaseBorrow: () => {},
   provideTensor: () => null,
   reserveSnapshotPool: (_bytes, _device, done) =>

@@ -18,6 +18,7 @@ export async function saveBundle(
   const run = runSave({
     files: plan.files,
     buffers: plan.buffers,
+    devices: plan.devices,
     extents: plan.extents,
     tensorCount: plan.tensorCount,
     blobs: [{ temporaryPath: `${indexPath(options.prefix)}.tmp-test`, ...plan.index }],

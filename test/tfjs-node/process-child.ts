@@ -189,9 +189,11 @@ function copies(): void {
   const borrowed = addons.map((addon, i) => {
     const runtime = found[i]!;
     if ('error' in runtime) throw new Error(runtime.error.message);
-    return addon.borrowTensors(() => {
+    const lent = addon.borrowTensors(() => {
       backend.executeMultipleOutputs(runtime.borrowOp, attributes, [tensor], 0);
     });
+    if ('error' in lent) throw new Error(lent.error.message);
+    return lent;
   });
   const ops = new Set(found.map((runtime) => ('error' in runtime ? '' : runtime.borrowOp)));
   const addresses = new Set(borrowed.map(({ addresses }) => addresses[0]));
