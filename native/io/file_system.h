@@ -44,6 +44,8 @@ struct IoRequest {
   Kind kind;
   // Past the page cache; offset, bytes and data must be aligned as the file asks.
   bool direct = false;
+  // The thread that submits has nothing else to do until it is done, so it may as well make the call itself.
+  bool waited_for = false;
   File* file = nullptr;
   uint8_t* data = nullptr;
   size_t bytes = 0;

@@ -111,7 +111,7 @@ IoResult Perform(const IoRequest& request) {
 int PosixFileSystem::FdOf(File& file, bool direct) { return Fd(file, direct); }
 
 void PosixFileSystem::Submit(const IoRequest& request, IoDone done) {
-  if (executor_ == nullptr) return done(Perform(request));
+  if (executor_ == nullptr || request.waited_for) return done(Perform(request));
   executor_->Run([request, done = std::move(done)] { done(Perform(request)); });
 }
 

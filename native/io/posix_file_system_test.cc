@@ -167,6 +167,23 @@ TEST_F(PosixFiles, KeepsTheContentOfAnOpenFileThatWasUnlinked) {
   EXPECT_EQ(std::memcmp(bytes.data(), "content", 7), 0);
 }
 
+TEST_F(PosixFiles, NeedsNoOtherThreadForWhatTheCallerWaitsFor) {
+  ThreadPool pool(1);
+  PosixFileSystem fs(&pool);
+  std::latch over(1);
+  pool.Run([&] { over.wait(); });  // The only thread.
+  auto file = fs.Create(directory_ / "file", false);
+  ASSERT_TRUE(file.ok());
+  std::string text = "content";
+  EXPECT_EQ(TransferAndWait(fs, {.kind = IoRequest::Kind::kWrite, .file = file->get(),
+                                 .data = reinterpret_cast<uint8_t*>(text.data()), .bytes = text.size()})
+                .bytes,
+            text.size());
+  EXPECT_TRUE(TransferAndWait(fs, {.kind = IoRequest::Kind::kSync, .file = file->get()}).status.ok());
+  over.count_down();
+  EXPECT_EQ(Get(directory_ / "file"), "content");
+}
+
 TEST_F(PosixFiles, RefusesToWriteToAFileOpenedForReading) {
   Put(directory_ / "file", "content");
   auto file = fs_.Open(directory_ / "file", false);

@@ -82,7 +82,9 @@ void Transfer(FileSystem& fs, const IoRequest& request, IoDone done) {
 IoResult TransferAndWait(FileSystem& fs, const IoRequest& request) {
   IoResult outcome;
   std::binary_semaphore finished(0);
-  Transfer(fs, request, [&](IoResult result) {
+  IoRequest waited_for = request;
+  waited_for.waited_for = true;
+  Transfer(fs, waited_for, [&](IoResult result) {
     outcome = std::move(result);
     finished.release();
   });

@@ -13,7 +13,8 @@ namespace tensor_checkpoint {
 // repeated (the kernel may have dropped the pages and marked them clean).
 void Transfer(FileSystem& fs, const IoRequest& request, IoDone done);
 
-// The same, waited for. Not on an executor's last thread: the transfer may need it.
+// The same, waited for; by system calls of this thread, unless the file system makes them in another way. Not on an
+// executor's last thread: the transfer may need it.
 IoResult TransferAndWait(FileSystem& fs, const IoRequest& request);
 
 }  // namespace tensor_checkpoint

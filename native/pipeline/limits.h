@@ -21,11 +21,17 @@ inline uint64_t ChunkBytes(const TransferOptions& options) {
   return std::clamp(quarter - quarter % kSmallestChunk, kSmallestChunk, kLargestChunk);
 }
 
+// Asked for once: the answer takes system calls.
+inline uint32_t Processors() {
+  static const uint32_t processors = std::max(std::thread::hardware_concurrency(), 1u);
+  return processors;
+}
+
 // `eager`: fill the whole staging budget as fast as memory allows, because the caller waits for the capture.
 inline Scheduler::Limits LimitsFor(const TransferOptions& options, bool eager) {
   Scheduler::Limits limits;
   limits.lanes = options.threads > 0 ? options.threads : kDefaultLanes;
-  limits.processors = std::clamp(std::thread::hardware_concurrency(), 1u, limits.lanes);
+  limits.processors = std::min(Processors(), limits.lanes);
   limits.staging = options.staging_bytes;
   if (!eager) limits.window = limits.lanes + limits.processors;
   return limits;

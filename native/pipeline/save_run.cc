@@ -166,8 +166,10 @@ Failure SaveRun::Sync() {
   std::mutex mutex;
   Status failure;
   std::counting_semaphore<> finished(0);
+  // All at once, the last one by this thread, which has to wait for them anyway.
   for (File* file : files) {
-    Transfer(fs_, {.kind = IoRequest::Kind::kSync, .file = file}, [&](IoResult result) {
+    const IoRequest request{.kind = IoRequest::Kind::kSync, .waited_for = file == files.back(), .file = file};
+    Transfer(fs_, request, [&](IoResult result) {
       {
         std::lock_guard lock(mutex);
         if (failure.ok()) failure = std::move(result.status);

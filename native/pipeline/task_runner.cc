@@ -13,7 +13,14 @@ TaskRunner::TaskRunner(Executor& executor, Scheduler scheduler, Perform perform,
 void TaskRunner::Run() {
   Advance({});
   std::unique_lock lock(mutex_);
-  idle_.wait(lock, [this] { return scheduler_.idle() && advancing_ == 0 && workers_ == 0; });
+  for (;;) {
+    wake_.wait(lock, [this] { return caller_works_ || over(); });
+    if (!caller_works_) return;
+    lock.unlock();
+    Work();
+    lock.lock();
+    caller_works_ = false;
+  }
 }
 
 void TaskRunner::Done(Scheduler::Start ended) {
@@ -28,13 +35,14 @@ void TaskRunner::Advance(std::span<const Scheduler::Start> ended) {
     std::lock_guard lock(mutex_);
     ++advancing_;
     Decide(ended, requests);
-    start_worker = NeedsWorker();
+    start_worker = NeedsThread();
   }
   if (start_worker) executor_.Run([this] { Work(); });
   for (const Scheduler::Start& request : requests) perform_(request);
+  // Notified under the lock: Run() returns, and its owner goes, only when this thread has let go of it.
   std::lock_guard lock(mutex_);
   --advancing_;
-  LeaveIfIdle();
+  if (over()) wake_.notify_all();
 }
 
 void TaskRunner::Work() {
@@ -51,7 +59,7 @@ void TaskRunner::Work() {
     mine.assign(ready_.begin(), ready_.begin() + static_cast<ptrdiff_t>(part));
     ready_.erase(ready_.begin(), ready_.begin() + static_cast<ptrdiff_t>(part));
     if (mine.empty() && requests.empty()) break;
-    const bool start_worker = NeedsWorker();
+    const bool start_worker = NeedsThread();
     lock.unlock();
     if (start_worker) executor_.Run([this] { Work(); });
     for (const Scheduler::Start& request : requests) perform_(request);
@@ -60,7 +68,7 @@ void TaskRunner::Work() {
   }
   --workers_;
   worker_ = self.outer;
-  LeaveIfIdle();
+  if (over()) wake_.notify_all();
 }
 
 void TaskRunner::Decide(std::span<const Scheduler::Start> ended, std::vector<Scheduler::Start>& requests) {
@@ -76,16 +84,15 @@ void TaskRunner::Decide(std::span<const Scheduler::Start> ended, std::vector<Sch
   }
 }
 
-// One at a time: each that comes finds out whether another one is of use.
-bool TaskRunner::NeedsWorker() {
+// Whether a worker is to start on the executor, if one is of use at all: the thread in Run() comes first. One at a time:
+// each that comes finds out whether another one is of use.
+bool TaskRunner::NeedsThread() {
   if (ready_.empty() || workers_ >= scheduler_.limits().processors) return false;
   ++workers_;
-  return true;
-}
-
-// Notified under the lock: Run() returns, and its owner goes, only when this thread has let go of it.
-void TaskRunner::LeaveIfIdle() {
-  if (scheduler_.idle() && advancing_ == 0 && workers_ == 0) idle_.notify_all();
+  if (caller_works_) return true;
+  caller_works_ = true;
+  wake_.notify_all();
+  return false;
 }
 
 }  // namespace tensor_checkpoint

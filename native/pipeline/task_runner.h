@@ -13,8 +13,9 @@
 
 namespace tensor_checkpoint {
 
-// Carries out what a Scheduler decides. Phases that take a processor run on the executor, others on whatever thread
-// finds that they may start, and must not block it. The thread that calls Run() waits until nothing is under way.
+// Carries out what a Scheduler decides, until nothing is under way. Phases that take a processor run on workers: the
+// thread that calls Run(), which has nothing else to do, and with more to do than that one can, threads of the executor.
+// Other phases run on whatever thread finds that they may start, and must not block it.
 //
 // At most so many workers exist at once as the scheduler has processors. A worker takes its part of what is ready, and
 // reports all that ended meanwhile in one go: with tiny tasks the lock is taken once for dozens of them.
@@ -45,19 +46,20 @@ class TaskRunner {
   void Work();
   // Under the lock. `requests` gets what takes no processor.
   void Decide(std::span<const Scheduler::Start> ended, std::vector<Scheduler::Start>& requests);
-  bool NeedsWorker();
-  void LeaveIfIdle();
+  bool NeedsThread();
+  bool over() const { return scheduler_.idle() && advancing_ == 0 && workers_ == 0; }
 
   static thread_local Worker* worker_;
 
   Executor& executor_;
   std::mutex mutex_;  // Guards what follows.
-  std::condition_variable idle_;
+  std::condition_variable wake_;  // The thread in Run().
   Scheduler scheduler_;
   std::vector<Scheduler::Start> starts_;
   std::deque<Scheduler::Start> ready_;  // Started by the scheduler, not yet taken by a worker.
   size_t workers_ = 0;
   size_t advancing_ = 0;
+  bool caller_works_ = false;  // Or has been told to.
   const Perform perform_;
   const AfterPhase after_;
 };

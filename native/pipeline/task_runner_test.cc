@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <latch>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -135,6 +136,46 @@ TEST(TaskRunner, ReturnsAtOnceWithoutTasks) {
   ThreadPool pool(1);
   TaskRunner runner(pool, Scheduler({}, 1, {}), [](Start) { FAIL(); }, [](Start, const Scheduler&) { return true; });
   runner.Run();
+}
+
+TEST(TaskRunner, WorksOnTheCallersThreadFirst) {
+  // Requests that end at once, and processors enough for one: no other thread has anything to do.
+  ThreadPool pool(4);
+  std::set<std::thread::id> threads;
+  TaskRunner* self = nullptr;
+  TaskRunner runner(
+      pool, Scheduler(Tasks(100), 1, {.processors = 1, .lanes = 1}),
+      [&](Start start) {
+        threads.insert(std::this_thread::get_id());
+        self->Done(start);
+      },
+      [](Start, const Scheduler&) { return true; });
+  self = &runner;
+  runner.Run();
+  EXPECT_EQ(threads, std::set{std::this_thread::get_id()});
+}
+
+TEST(TaskRunner, ComesToItsEndOnTheCallersThreadAlone) {
+  // An executor whose threads are all taken.
+  ThreadPool pool(1), device(1);
+  std::latch over(1);
+  pool.Run([&] { over.wait(); });
+  std::atomic<size_t> reported{0};
+  TaskRunner* self = nullptr;
+  TaskRunner runner(
+      pool, Scheduler(Tasks(50), 1, {.processors = 1, .lanes = 4}),
+      [&](Start start) {
+        if (start.phase == 1) device.Run([&, start] { self->Done(start); });
+        else self->Done(start);
+      },
+      [&](Start, const Scheduler&) {
+        ++reported;
+        return true;
+      });
+  self = &runner;
+  runner.Run();
+  over.count_down();
+  EXPECT_EQ(reported, 150u);
 }
 
 TEST(TaskRunner, RunsWithinAPhaseOfAnotherRunner) {
