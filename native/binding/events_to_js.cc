@@ -58,6 +58,12 @@ Napi::Object SharedFields(Napi::Env env, const Event& event) {
   object.Set("type", TypeName(event.type));
   if (event.type == Event::Type::kProgress) object.Set("progress", ProgressToJs(env, event.progress));
   if (event.type == Event::Type::kFailed) object.Set("error", ErrorToJs(env, event.failure));
+  if (event.type == Event::Type::kWarning) {
+    Napi::Object warning = ErrorToJs(env, event.failure);
+    warning.Delete("code");
+    warning.Set("kind", event.warning);
+    object.Set("warning", warning);
+  }
   return object;
 }
 
@@ -84,18 +90,12 @@ Napi::Object SaveEventToJs(Napi::Env env, const Event& event) {
     case Event::Type::kCommitted:
       SetNumber(object, "seconds", event.seconds);
       break;
-    case Event::Type::kWarning: {
-      Napi::Object warning = ErrorToJs(env, event.failure);
-      warning.Delete("code");
-      warning.Set("kind", event.warning);
-      object.Set("warning", warning);
-      break;
-    }
     case Event::Type::kFinished: {
       Napi::Object stats = Napi::Object::New(env);
       SetNumber(stats, "bytesWritten", static_cast<double>(event.stats.bytes));
       SetNumber(stats, "bytesCopied", static_cast<double>(event.stats.bytes_copied));
       SetNumber(stats, "directBytes", static_cast<double>(event.stats.direct_bytes));
+      SetNumber(stats, "gpuDirectBytes", static_cast<double>(event.stats.gpu_direct_bytes));
       SetNumber(stats, "syncs", static_cast<double>(event.stats.syncs));
       SetNumber(stats, "seconds", event.stats.seconds);
       SetNumber(stats, "capturedSeconds", event.stats.captured_seconds);
@@ -109,6 +109,7 @@ Napi::Object SaveEventToJs(Napi::Env env, const Event& event) {
       object.Set("undone", Napi::Boolean::New(env, event.undone));
       break;
     case Event::Type::kProgress:
+    case Event::Type::kWarning:
       break;
   }
   return object;
@@ -121,6 +122,7 @@ Napi::Object LoadEventToJs(Napi::Env env, const Event& event) {
     SetNumber(stats, "bytesRead", static_cast<double>(event.stats.bytes));
     SetNumber(stats, "bytesCopied", static_cast<double>(event.stats.bytes_copied));
     SetNumber(stats, "directBytes", static_cast<double>(event.stats.direct_bytes));
+    SetNumber(stats, "gpuDirectBytes", static_cast<double>(event.stats.gpu_direct_bytes));
     SetNumber(stats, "seconds", event.stats.seconds);
     object.Set("stats", stats);
     object.Set("damage", DamageListToJs(env, event.damage));

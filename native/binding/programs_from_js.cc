@@ -35,6 +35,9 @@ TransferOptions Options(JsReader& reader, Napi::Object program) {
   }
   options.device_shadow = reader.Flag(object, "deviceShadow");
   options.device_checksum = reader.Flag(object, "deviceChecksum");
+  if (!reader.Get(object, "gpuDirect").IsUndefined()) {
+    options.gpu_direct = static_cast<GpuDirectUse>(reader.Index(object, "gpuDirect", 3));
+  }
   return options;
 }
 

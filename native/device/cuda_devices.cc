@@ -43,8 +43,10 @@ void CudaDevice::GiveShadow(DeviceBuffer buffer) {
 }
 
 void CudaDevice::Trim() {
+  registered_.Trim();
   DeviceBuffer freed;
   std::lock_guard lock(mutex_);
+  if (checksum_ != nullptr) checksum_->Trim();
   freed = std::move(shadow_);
 }
 

@@ -8,10 +8,12 @@
 
 #include "device/copy_queue.h"
 #include "device/cuda_context.h"
+#include "device/cufile.h"
 #include "device/device_buffer.h"
 #include "device/device_checksum.h"
 #include "device/earlier_work.h"
 #include "device/pinned_pool.h"
+#include "device/registered_pool.h"
 
 namespace tensor_checkpoint {
 
@@ -23,6 +25,7 @@ class CudaDevice {
   const std::shared_ptr<const CudaContext>& context() const { return context_; }
   CopyQueue& queue() { return *queue_; }
   AllEarlierWork& earlier_work() { return earlier_work_; }
+  RegisteredPool& registered() { return registered_; }
   // The first call compiles the kernel. The pool must outlive the device.
   Result<std::shared_ptr<DeviceChecksum>> Checksum(PinnedPool& pinned);
 
@@ -37,6 +40,7 @@ class CudaDevice {
 
   std::shared_ptr<const CudaContext> context_;
   AllEarlierWork earlier_work_;
+  RegisteredPool registered_;
   std::mutex mutex_;
   DeviceBuffer shadow_;
   std::shared_ptr<DeviceChecksum> checksum_;
@@ -48,7 +52,9 @@ class CudaDevice {
 class CudaDevices {
  public:
   using Loader = std::function<Result<const CudaDriver*>()>;
-  explicit CudaDevices(Loader loader = CudaDriver::Shared) : loader_(std::move(loader)) {}
+  using CuFileLoader = std::function<Result<const CuFile*>()>;
+  explicit CudaDevices(Loader loader = CudaDriver::Shared, CuFileLoader cufile_loader = CuFile::Shared)
+      : loader_(std::move(loader)), cufile_loader_(std::move(cufile_loader)) {}
   ~CudaDevices();
 
   // kCudaUnavailable, kInvalidArgument (no such device) or kCudaError.
@@ -56,11 +62,14 @@ class CudaDevices {
   // A program failed on this device: the next one opens it anew.
   void Distrust(const std::shared_ptr<CudaDevice>& device);
   PinnedPool& pinned() { return pinned_; }
+  // kUnsupported with the reason. Loaded when first asked for; a device must be open.
+  Result<const CuFile*> cufile() const { return cufile_loader_(); }
   // Gives back what is only kept for programs to come.
   void Trim();
 
  private:
   const Loader loader_;
+  const CuFileLoader cufile_loader_;
   std::mutex mutex_;
   PinnedPool pinned_;
   std::map<uint32_t, std::shared_ptr<CudaDevice>> devices_;

@@ -39,6 +39,7 @@ namespace tensor_checkpoint {
   F(cuMemcpyHtoDAsync, "cuMemcpyHtoDAsync_v2", (CUdeviceptr to, const void* from, size_t bytes, CUstream stream))      \
   F(cuMemcpyDtoHAsync, "cuMemcpyDtoHAsync_v2", (void* to, CUdeviceptr from, size_t bytes, CUstream stream))            \
   F(cuMemcpyDtoDAsync, "cuMemcpyDtoDAsync_v2", (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream))      \
+  F(cuMemsetD8Async, "cuMemsetD8Async", (CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream))          \
   F(cuStreamCreate, "cuStreamCreate", (CUstream* stream, unsigned flags))                                              \
   F(cuStreamDestroy, "cuStreamDestroy_v2", (CUstream stream))                                                          \
   F(cuStreamSynchronize, "cuStreamSynchronize", (CUstream stream))                                                     \

@@ -87,6 +87,12 @@ Result<std::unique_ptr<DeviceChecksum::Job>> DeviceChecksum::Enqueue(CUstream st
   return status;
 }
 
+void DeviceChecksum::Trim() {
+  std::vector<DeviceBuffer> freed;
+  std::lock_guard lock(mutex_);
+  freed.swap(idle_);
+}
+
 Status DeviceChecksum::TakeMemory(Job& job, size_t bytes) {
   const size_t size = std::bit_ceil(std::max(bytes, kSmallestTables));
   {

@@ -48,6 +48,8 @@ class DeviceChecksum {
 
   // Sums ranges on the stream, of which there is at least one. The context is the calling thread's current one.
   Result<std::unique_ptr<Job>> Enqueue(CUstream stream, std::vector<Range> ranges);
+  // Frees what is only kept for jobs to come.
+  void Trim();
 
  private:
   DeviceChecksum(std::shared_ptr<const CudaContext> context, PinnedPool& pinned)

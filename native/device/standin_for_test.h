@@ -33,6 +33,8 @@ class Standin {
   }
   void LimitLocked(uint64_t bytes) { limit_locked_(bytes); }
   void SlowCopies(uint64_t microseconds, uint64_t bytes_per_second = 0) { slow_(microseconds, bytes_per_second); }
+  // See STANDIN_CUFILE in the stand-in's README.
+  void CuFileMode(const char* mode, uint64_t most_bytes = UINT64_MAX) { cufile_(mode, most_bytes); }
   void AbortOnViolation(bool abort) { abort_(abort ? 1 : 0); }
   std::string TakeViolations() {
     std::string text(16384, '\0');
@@ -57,6 +59,7 @@ class Standin {
     Find(reset_, "standin_cuda_reset");
     Find(limit_locked_, "standin_cuda_limit_locked");
     Find(slow_, "standin_cuda_slow_copies");
+    Find(cufile_, "standin_cuda_cufile");
     Find(abort_, "standin_cuda_abort_on_violation");
     Find(take_, "standin_cuda_take_violations");
     Find(describe_, "standin_cuda_describe");
@@ -79,6 +82,7 @@ class Standin {
   void (*reset_)();
   void (*limit_locked_)(uint64_t);
   void (*slow_)(uint64_t, uint64_t);
+  void (*cufile_)(const char*, uint64_t);
   void (*abort_)(int);
   size_t (*take_)(char*, size_t);
   void (*describe_)(char*, size_t);

@@ -30,6 +30,9 @@ class File {
 
   const std::string& path() const { return path_; }
   DirectAlignment direct() const { return direct_; }
+  // The system's own descriptor for direct I/O, for transfers that don't pass this port because their memory is not the
+  // host's (cuFile); −1: there is none.
+  virtual int direct_descriptor() const { return -1; }
 
  protected:
   File(std::string path, DirectAlignment direct) : path_(std::move(path)), direct_(direct) {}

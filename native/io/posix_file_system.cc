@@ -50,6 +50,7 @@ class PosixFile final : public File {
   PosixFile(std::string path, Descriptor buffered, Descriptor direct, DirectAlignment alignment)
       : File(std::move(path), alignment), buffered_(std::move(buffered)), direct_(std::move(direct)) {}
   int fd(bool direct) const { return direct ? direct_.get() : buffered_.get(); }
+  int direct_descriptor() const override { return direct_.get(); }
 
  private:
   const Descriptor buffered_;

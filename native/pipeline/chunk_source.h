@@ -41,9 +41,9 @@ class ChunkSource {
   virtual void Describe(const Chunk& chunk, Scheduler::Task& task) const = 0;
   // The phase that writes; the last one, unless the source looks at the bytes again afterwards.
   virtual uint8_t write_phase() const = 0;
-  // Where the chunk is written from, once the phases before have ended.
+  // Where the chunk is written from, once the phases before have ended. nullptr: the source writes it.
   virtual uint8_t* Data(uint32_t task, const Chunk& chunk) const = 0;
-  // Performs any other phase, with the state's done() at its end.
+  // Performs any other phase, and that one where it has no data, with the state's done() at its end.
   virtual void Perform(Scheduler::Start start, const Chunk& chunk) = 0;
 };
 

@@ -17,14 +17,17 @@ CUdeviceptr Address(const uint8_t* memory) { return static_cast<CUdeviceptr>(rei
 
 }  // namespace
 
-Result<std::unique_ptr<DeviceSave>> DeviceSave::Begin(const SaveProgram& program, const TransferContext& context) {
-  auto session = DeviceSession::Open(context.devices, program.devices, program.extents,
-                                     program.options.device_checksum);
+Result<std::unique_ptr<DeviceSave>> DeviceSave::Begin(const SaveProgram& program, const std::vector<std::unique_ptr<File>>& files,
+                                                      const TransferContext& context) {
+  auto session = DeviceSession::Open(context.devices, program.devices, program.extents, program.options.SumsOnDevice());
   if (!session.ok()) return session.status();
   if (*session == nullptr) return std::unique_ptr<DeviceSave>();
   std::unique_ptr<DeviceSave> save(new DeviceSave(program, context));
   save->session_ = std::move(*session);
-  Status status = save->session_->WaitForEarlierWork(*context.aborted);
+  auto direct = GpuDirect::Open(program.options, files, save->session_.get(), context.emit);
+  Status status = direct.status();
+  if (direct.ok()) save->direct_ = std::move(*direct);
+  if (status.ok()) status = save->session_->WaitForEarlierWork(*context.aborted);
   // First: the caller waits for it.
   if (status.ok() && program.options.device_shadow) status = save->CopyToShadows();
   if (status.ok() && program.options.snapshot_pool_bytes > 0) status = save->ReserveSnapshotPool();
@@ -45,7 +48,7 @@ void DeviceSave::Extend(Scheduler::Limits& limits) const {
 
 std::unique_ptr<ChunkSource> DeviceSave::MakeSource(WriteState& state) const {
   DeviceSourceOptions options{*session_, std::vector<bool>(device_count()), program_.options.snapshot_pool_bytes > 0,
-                              program_.options.device_checksum};
+                              program_.options.SumsOnDevice(), direct_.get()};
   for (const Shadow& shadow : shadows_) options.shadowed[shadow.device] = true;
   return MakeDeviceSource(state, std::move(options));
 }

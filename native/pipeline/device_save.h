@@ -6,6 +6,7 @@
 
 #include "pipeline/chunk_source.h"
 #include "pipeline/device_session.h"
+#include "pipeline/gpu_direct.h"
 
 namespace tensor_checkpoint {
 
@@ -13,8 +14,10 @@ namespace tensor_checkpoint {
 class DeviceSave {
  public:
   // Waits for the work that the program's memory depends on, sets the snapshot pool aside, and copies what is to have a
-  // shadow. nullptr: no extent lies on a device. What can be done without is a warning.
-  static Result<std::unique_ptr<DeviceSave>> Begin(const SaveProgram& program, const TransferContext& context);
+  // shadow. Where bytes are to reach the files without the host, these are readied for it, and must outlive it. nullptr:
+  // no extent lies on a device. What can be done without is a warning.
+  static Result<std::unique_ptr<DeviceSave>> Begin(const SaveProgram& program, const std::vector<std::unique_ptr<File>>& files,
+                                                   const TransferContext& context);
 
   // The program's, at the addresses from which they are read.
   const std::vector<Extent>& extents() const { return shadows_.empty() ? program_.extents : extents_; }
@@ -41,6 +44,7 @@ class DeviceSave {
   const SaveProgram& program_;
   const TransferContext& context_;
   std::unique_ptr<DeviceSession> session_;
+  std::unique_ptr<GpuDirect> direct_;
   std::vector<Extent> extents_;
   std::vector<Shadow> shadows_;
 };
@@ -51,6 +55,7 @@ struct DeviceSourceOptions {
   std::vector<bool> shadowed;  // Per device: nothing of it is read any more.
   bool snapshot;               // Staged in the snapshot pool.
   bool checksum;               // Compare with the device's own.
+  GpuDirect* direct;           // nullptr: all goes through the host.
 };
 std::unique_ptr<ChunkSource> MakeDeviceSource(WriteState& state, DeviceSourceOptions options);
 

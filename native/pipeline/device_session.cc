@@ -28,6 +28,27 @@ struct Parts {
 
 CUdeviceptr Address(const uint8_t* memory) { return static_cast<CUdeviceptr>(reinterpret_cast<uintptr_t>(memory)); }
 
+struct Called {
+  CUresult result;
+  const char* function;
+};
+
+Called EnqueueCopy(const CudaFunctions& call, DeviceSession::Direction direction, const DeviceSession::Piece& piece, CUstream stream) {
+  const CUdeviceptr device = Address(piece.device);
+  switch (direction) {
+    case DeviceSession::Direction::kToHost:
+      return {call.cuMemcpyDtoHAsync(piece.staging, device, piece.bytes, stream), "cuMemcpyDtoHAsync"};
+    case DeviceSession::Direction::kToDevice:
+      return {call.cuMemcpyHtoDAsync(device, piece.staging, piece.bytes, stream), "cuMemcpyHtoDAsync"};
+    case DeviceSession::Direction::kGather:
+      if (piece.device == nullptr) return {call.cuMemsetD8Async(Address(piece.staging), 0, piece.bytes, stream), "cuMemsetD8Async"};
+      return {call.cuMemcpyDtoDAsync(Address(piece.staging), device, piece.bytes, stream), "cuMemcpyDtoDAsync"};
+    case DeviceSession::Direction::kScatter:
+      break;
+  }
+  return {call.cuMemcpyDtoDAsync(device, Address(piece.staging), piece.bytes, stream), "cuMemcpyDtoDAsync"};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DeviceSession>> DeviceSession::Open(CudaDevices* devices, const std::vector<DeviceRow>& rows,
@@ -132,17 +153,19 @@ void DeviceSession::Copy(Direction direction, std::vector<Piece> pieces, std::fu
 
 Status DeviceSession::Enqueue(Batch& batch, CUstream stream) const {
   Status status;
-  // What a device sums is what was there before a save's copies, and what is there after a load's.
-  if (batch.direction == Direction::kToHost) status = EnqueueChecksums(batch, stream);
+  // What a device sums is what was there before a save's copies to the host, and what is there after all others.
+  const bool sums_first = batch.direction == Direction::kToHost;
+  if (sums_first) status = EnqueueChecksums(batch, stream);
   if (status.ok()) status = EnqueueCopies(batch, stream);
-  if (status.ok() && batch.direction == Direction::kToDevice) status = EnqueueChecksums(batch, stream);
+  if (status.ok() && !sums_first) status = EnqueueChecksums(batch, stream);
   return status;
 }
 
 Status DeviceSession::EnqueueChecksums(Batch& batch, CUstream stream) const {
   std::vector<DeviceChecksum::Range> ranges;
   for (const Piece& piece : batch.pieces) {
-    if (piece.crc != nullptr) ranges.push_back({Address(piece.device), piece.bytes, piece.crc});
+    const uint8_t* const summed = batch.direction == Direction::kGather ? piece.staging : piece.device;
+    if (piece.crc != nullptr) ranges.push_back({Address(summed), piece.bytes, piece.crc});
   }
   if (ranges.empty()) return Status::Ok();
   auto job = checksums_[DeviceOf(batch.pieces.front().row)]->Enqueue(stream, std::move(ranges));
@@ -152,17 +175,11 @@ Status DeviceSession::EnqueueChecksums(Batch& batch, CUstream stream) const {
 }
 
 Status DeviceSession::EnqueueCopies(const Batch& batch, CUstream stream) const {
-  const std::vector<Piece>& pieces = batch.pieces;
-  const CudaContext& context = *used_[DeviceOf(pieces.front().row)]->context();
-  const CudaFunctions& call = context.call();
-  const bool to_host = batch.direction == Direction::kToHost;
-  for (const Piece& piece : pieces) {
-    // Never two in one copy, even if they lie side by side: a copy must not reach from one allocation into another.
-    const CUresult result = to_host ? call.cuMemcpyDtoHAsync(piece.host, Address(piece.device), piece.bytes, stream)
-                                    : call.cuMemcpyHtoDAsync(Address(piece.device), piece.host, piece.bytes, stream);
-    if (result != CUDA_SUCCESS) {
-      return context.Check(result, to_host ? "cuMemcpyDtoHAsync" : "cuMemcpyHtoDAsync", std::to_string(piece.bytes) + " bytes");
-    }
+  const CudaContext& context = *used_[DeviceOf(batch.pieces.front().row)]->context();
+  // Never two in one copy, even if they lie side by side: a copy must not reach from one allocation into another.
+  for (const Piece& piece : batch.pieces) {
+    const auto [result, function] = EnqueueCopy(context.call(), batch.direction, piece, stream);
+    if (result != CUDA_SUCCESS) return context.Check(result, function, std::to_string(piece.bytes) + " bytes");
   }
   return Status::Ok();
 }
@@ -172,6 +189,7 @@ void DeviceSession::Failed(const Status& status) const {
   // These say that a call was refused, and nothing about the device.
   const std::string name = status.error_name();
   if (name == "CUDA_ERROR_INVALID_VALUE" || name == "CUDA_ERROR_OUT_OF_MEMORY") return;
+  if (name.starts_with("CU_FILE_") && name != "CU_FILE_CUDA_DRIVER_ERROR") return;
   for (const auto& device : used_) devices_.Distrust(device);
 }
 

@@ -18,12 +18,13 @@ class DeviceSession {
  public:
   struct Piece {
     uint32_t row;
-    uint8_t* device;  // An address of the device's.
-    uint8_t* host;
+    uint8_t* device;   // The tensor's bytes, at an address of the device's. nullptr: zeros for device staging.
+    uint8_t* staging;  // Of the host, or where the direction says so of the same device.
     uint64_t bytes;
     uint32_t* crc = nullptr;  // Where the device's own CRC-32C of it goes, if it is to compute one.
   };
-  enum class Direction : uint8_t { kToHost, kToDevice };
+  // Sums are those of the tensor's bytes; what is gathered is summed where it was gathered.
+  enum class Direction : uint8_t { kToHost, kToDevice, kGather, kScatter };
 
   // Opens the devices that extents lie on, and records an event on each row's stream. Without such extents the session
   // is nullptr. Device memory that fits no device is not found here, but by the driver when it is copied. `checksum`:

@@ -11,7 +11,8 @@ namespace {
 using Resource = Scheduler::Resource;
 
 // Copied by the device into locked staging memory, summed there, and written from there. Pieces of the host that share
-// the chunk (small tensors lie side by side in a file) are copied in the pass that sums.
+// the chunk (small tensors lie side by side in a file) are copied in the pass that sums. Or, with GPUDirect Storage,
+// gathered and summed on the device, and written from there.
 class DeviceSource final : public ChunkSource {
  public:
   DeviceSource(WriteState& state, DeviceSourceOptions options)
@@ -23,8 +24,9 @@ class DeviceSource final : public ChunkSource {
     task.phases = {Resource::kCopier, Resource::kProcessor, Resource::kLane};
     task.phase_count = 3;
     task.copier = options_.session.DeviceOf(chunk.device);
-    task.from_snapshot = options_.snapshot;
-    task.staging = options_.snapshot ? kLargestChunk : DeviceStaging::SizeFor(chunk.bytes);
+    // The host's memory has no part in what goes to the disk directly.
+    task.from_snapshot = options_.snapshot && !GoesDirectly(chunk);
+    task.staging = task.from_snapshot ? kLargestChunk : DeviceStaging::SizeFor(chunk.bytes);
     task.releases_source_after = Scheduler::kNoSource;
     for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
       const Piece& piece = state_.plan.pieces[i];
@@ -37,16 +39,27 @@ class DeviceSource final : public ChunkSource {
   uint8_t* Data(uint32_t task, const Chunk&) const override { return state_.staging[task].data(); }
 
   void Perform(Scheduler::Start start, const Chunk& chunk) override {
-    if (start.phase == 0) {
-      // Locking memory takes a while the first time, and this thread may be one that must not wait.
-      return state_.context.executor->Run([this, start, &chunk] { Fetch(start, chunk); });
+    // Locking memory takes a while the first time, and this thread may be one that must not wait.
+    if (start.phase == 0) return state_.context.executor->Run([this, start, &chunk] { Fetch(start, chunk); });
+    if (start.phase == write_phase()) {
+      return state_.context.executor->Run([this, start, &chunk] { WriteDirectly(start, chunk); });
     }
     Sum(start.task, chunk);
     state_.done(start);
   }
 
  private:
+  bool GoesDirectly(const Chunk& chunk) const { return options_.direct != nullptr && options_.direct->Covers(state_.plan, chunk); }
+
   void Fetch(Scheduler::Start start, const Chunk& chunk) {
+    if (GoesDirectly(chunk)) {
+      auto memory = options_.direct->Take(chunk, state_.warn);
+      if (!memory.ok()) {
+        state_.failures[start.task].status = memory.status();
+        return state_.done(start);
+      }
+      if (!memory->empty()) return Gather(start, chunk, std::move(*memory));
+    }
     auto buffer = staging_.Take(chunk.device, chunk.bytes);
     if (!buffer.ok()) {
       state_.failures[start.task].status = buffer.status();
@@ -60,13 +73,45 @@ class DeviceSource final : public ChunkSource {
       if (piece.device == kHost) continue;
       pieces.push_back({piece.device, piece.memory, data + piece.at, piece.bytes, options_.checksum ? &device_sums_[i] : nullptr});
     }
-    options_.session.Copy(DeviceSession::Direction::kToHost, std::move(pieces), [this, start](Status status) {
+    Copy(start, DeviceSession::Direction::kToHost, std::move(pieces));
+  }
+
+  void Gather(Scheduler::Start start, const Chunk& chunk, RegisteredPool::Buffer memory) {
+    auto* const staging = reinterpret_cast<uint8_t*>(memory.address());
+    std::vector<DeviceSession::Piece> pieces;
+    uint64_t end = 0;
+    const auto zeros = [&](uint64_t until) {
+      if (until > end) pieces.push_back({chunk.device, nullptr, staging + end, until - end});
+    };
+    for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
+      const Piece& piece = state_.plan.pieces[i];
+      zeros(piece.at);
+      pieces.push_back({piece.device, piece.memory, staging + piece.at, piece.bytes, &device_sums_[i]});
+      end = piece.at + piece.bytes;
+    }
+    zeros(chunk.bytes);
+    state_.staging[start.task].on_device = std::move(memory);
+    Copy(start, DeviceSession::Direction::kGather, std::move(pieces));
+  }
+
+  void Copy(Scheduler::Start start, DeviceSession::Direction direction, std::vector<DeviceSession::Piece> pieces) {
+    options_.session.Copy(direction, std::move(pieces), [this, start](Status status) {
       state_.failures[start.task].status = std::move(status);
       state_.done(start);
     });
   }
 
+  void WriteDirectly(Scheduler::Start start, const Chunk& chunk) {
+    const CUdeviceptr memory = state_.staging[start.task].on_device.address();
+    state_.failures[start.task].status = options_.direct->Transfer(IoRequest::Kind::kWrite, chunk, memory).status;
+    state_.done(start);
+  }
+
   void Sum(uint32_t task, const Chunk& chunk) {
+    if (!state_.staging[task].on_device.empty()) {
+      for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) state_.ledger.SetSum(i, device_sums_[i]);
+      return;
+    }
     uint8_t* const data = state_.staging[task].data();
     FillStaging(state_, chunk, data, [&](uint32_t i) {
       const Piece& piece = state_.plan.pieces[i];

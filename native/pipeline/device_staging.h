@@ -33,9 +33,9 @@ class DeviceStaging {
         warn_({.type = Event::Type::kWarning, .warning = "unlocked", .failure = {locked.status()}});
       }
     } else if (!locked->empty()) {
-      return StagingBuffer{{}, std::move(*locked)};
+      return StagingBuffer{{}, std::move(*locked), {}};
     }
-    StagingBuffer buffer{pool_.Take(bytes), {}};
+    StagingBuffer buffer{pool_.Take(bytes), {}, {}};
     if (buffer.empty()) return Status(Code::kOutOfRange, "there is no memory for " + std::to_string(bytes) + " bytes of staging");
     return buffer;
   }

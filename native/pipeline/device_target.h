@@ -7,6 +7,7 @@
 
 #include "pipeline/device_session.h"
 #include "pipeline/device_staging.h"
+#include "pipeline/gpu_direct.h"
 #include "pipeline/plan.h"
 #include "pipeline/scheduler.h"
 
@@ -16,16 +17,24 @@ namespace tensor_checkpoint {
 // Owned by the reader, like the plan; any thread, one at a time for each chunk.
 class DeviceTarget {
  public:
-  DeviceTarget(std::unique_ptr<DeviceSession> session, StagingPool& pool, const LoadProgram& program, const Plan& plan);
+  // `warn` from any thread.
+  DeviceTarget(std::unique_ptr<DeviceSession> session, std::unique_ptr<GpuDirect> direct, StagingPool& pool,
+               const LoadProgram& program, const Plan& plan, std::function<void(Event)> warn);
 
   uint32_t device_count() const { return session_->device_count(); }
   // Adds the phase that copies.
   void Describe(const Chunk& chunk, Scheduler::Task& task) const;
   // May lock memory, which takes a while.
-  Result<StagingBuffer> Take(const Chunk& chunk) { return staging_.Take(chunk.device, chunk.bytes); }
-  // Copies what `read` bytes of the chunk, which are in `data`, hold whole; `touch` is told of each piece before.
-  void Copy(const Chunk& chunk, uint8_t* data, uint64_t read, const std::function<void(const Piece&)>& touch,
+  Result<StagingBuffer> Take(const Chunk& chunk);
+  // Reads the chunk into staging on its device, on the calling thread.
+  IoResult Read(const Chunk& chunk, const StagingBuffer& staging) const {
+    return direct_->Transfer(IoRequest::Kind::kRead, chunk, staging.on_device.address());
+  }
+  // Copies what `read` bytes of the chunk, which are staged, hold whole; `touch` is told of each piece before.
+  void Copy(const Chunk& chunk, const StagingBuffer& staging, uint64_t read, const std::function<void(const Piece&)>& touch,
             std::function<void(Status)> done);
+  // The device's own checksum of what it has; 0 where it was not asked for.
+  uint32_t Sum(uint32_t piece) const { return sums_.empty() ? 0 : sums_[piece]; }
   // Whether the device has what was read, whose checksum this is, once it was copied.
   Status Check(uint32_t piece, uint32_t crc) const;
   // The load has ended like this.
@@ -35,8 +44,10 @@ class DeviceTarget {
   bool Checks(const Piece& piece) const { return !sums_.empty() && piece.device != kHost && program_.verify[piece.tensor] != 0; }
 
   const std::unique_ptr<DeviceSession> session_;
+  const std::unique_ptr<GpuDirect> direct_;  // nullptr: all goes through the host.
   const LoadProgram& program_;
   const Plan& plan_;
+  const std::function<void(Event)> warn_;
   DeviceStaging staging_;
   std::vector<uint32_t> sums_;  // Per piece, where devices sum.
 };

@@ -37,7 +37,7 @@ class InPlaceSource final : public ChunkSource {
   // The owner of the memory wrote to it meanwhile.
   void Rewrite(Scheduler::Start start, const Chunk& chunk) {
     const Piece& piece = PieceOf(chunk);
-    StagingBuffer buffer{state_.pool.Take(piece.bytes), {}};
+    StagingBuffer buffer{state_.pool.Take(piece.bytes), {}, {}};
     if (buffer.empty()) {
       state_.failures[start.task].status = Status::FromErrno(ENOMEM, "mmap", state_.files[chunk.file]->path());
       return state_.done(start);

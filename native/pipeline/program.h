@@ -55,6 +55,13 @@ struct Step {
   bool optional = false;
 };
 
+// Whether bytes of devices move without passing the host (GPUDirect Storage).
+enum class GpuDirectUse : uint8_t {
+  kOff,
+  kAuto,      // Where it is possible; where not, a warning says why.
+  kRequired,  // Where it is not possible, the program fails with the reason.
+};
+
 struct TransferOptions {
   uint32_t threads = 0;
   uint64_t staging_bytes = 256 << 20;
@@ -67,6 +74,9 @@ struct TransferOptions {
   uint64_t snapshot_pool_bytes = 0;
   bool device_shadow = false;
   bool device_checksum = false;
+  GpuDirectUse gpu_direct = GpuDirectUse::kOff;
+  // What doesn't pass the host has no other checksum.
+  bool SumsOnDevice() const { return device_checksum || gpu_direct != GpuDirectUse::kOff; }
 };
 
 struct SaveProgram {
@@ -95,7 +105,7 @@ struct Progress {
 };
 
 struct Stats {
-  uint64_t bytes = 0, bytes_copied = 0, direct_bytes = 0, syncs = 0;
+  uint64_t bytes = 0, bytes_copied = 0, direct_bytes = 0, gpu_direct_bytes = 0, syncs = 0;
   double seconds = 0, captured_seconds = 0, write_seconds = 0, sync_seconds = 0;
 };
 

@@ -10,6 +10,7 @@
 #include "pipeline/device_target.h"
 #include "pipeline/extents.h"
 #include "pipeline/limits.h"
+#include "pipeline/pending_warnings.h"
 #include "pipeline/plan.h"
 #include "pipeline/staging_buffer.h"
 #include "pipeline/task_runner.h"
@@ -25,7 +26,8 @@ using Resource = Scheduler::Resource;
 class Reader {
  public:
   Reader(const LoadProgram& program, const std::vector<std::unique_ptr<File>>& files, const std::vector<Status>& opened,
-         const TransferContext& context, Stats& stats, ReadOutcome& outcome, Plan plan, std::unique_ptr<DeviceSession> session)
+         const TransferContext& context, Stats& stats, ReadOutcome& outcome, Plan plan, std::unique_ptr<DeviceSession> session,
+        std::unique_ptr<GpuDirect> direct)
       : program_(program),
         files_(files),
         opened_(opened),
@@ -42,7 +44,7 @@ class Reader {
         read_(plan_.chunks.size()),
         failures_(plan_.chunks.size()),
         damaged_(program.expected.size()),
-        runner_(*context.executor, MakeScheduler(std::move(session)),
+        runner_(*context.executor, MakeScheduler(std::move(session), std::move(direct)),
                 [this](Scheduler::Start start) { Perform(start); },
                 [this](Scheduler::Start start, const Scheduler& scheduler) { return After(start, scheduler); }) {}
 
@@ -52,6 +54,8 @@ class Reader {
       if (files_[i] != nullptr) was_cached_[i] = context_.fs->CachedBytes(*files_[i], 0, INT64_MAX) > 0;
     }
     runner_.Run();
+    warnings_.Emit(context_.emit);
+    staging_.clear();  // What is left of a failure must go before the devices do.
     LeaveTheCacheAsItWas();
     if (outcome_.failure.status.ok() && *context_.aborted) {
       outcome_.failure = {Status(Code::kAborted, "the load was aborted")};
@@ -61,10 +65,11 @@ class Reader {
   }
 
  private:
-  Scheduler MakeScheduler(std::unique_ptr<DeviceSession> session) {
+  Scheduler MakeScheduler(std::unique_ptr<DeviceSession> session, std::unique_ptr<GpuDirect> direct) {
     Scheduler::Limits limits = LimitsFor(program_.options, false);
     if (session == nullptr) return Scheduler(Tasks(), 1, limits);
-    devices_.emplace(std::move(session), staging_pool_, program_, plan_);
+    devices_.emplace(std::move(session), std::move(direct), staging_pool_, program_, plan_,
+                     [this](Event event) { warnings_.Add(std::move(event)); });
     ExtendForDevices(limits, devices_->device_count());
     return Scheduler(Tasks(), 1, limits, devices_->device_count());
   }
@@ -120,6 +125,13 @@ class Reader {
         failures_[start.task] = std::move(status);
         return runner_.Done(start);
       }
+      if (!staging_[start.task].on_device.empty()) {
+        direct_[start.task] = 1;
+        IoResult result = devices_->Read(chunk, staging_[start.task]);
+        read_[start.task] = result.bytes;
+        failures_[start.task] = std::move(result.status);
+        return runner_.Done(start);
+      }
       data = staging_[start.task].data();
     } else {
       Touch(plan_.pieces[chunk.first_piece]);
@@ -158,14 +170,21 @@ class Reader {
 
   void CopyToDevices(Scheduler::Start start, const Chunk& chunk) {
     if (!failures_[start.task].ok()) return runner_.Done(start);
-    devices_->Copy(chunk, staging_[start.task].data(), read_[start.task], [this](const Piece& piece) { Touch(piece); },
-                   [this, start](Status status) {
+    devices_->Copy(chunk, staging_[start.task], read_[start.task], [this](const Piece& piece) { Touch(piece); },
+                   [this, start, &chunk](Status status) {
+                     if (!staging_[start.task].on_device.empty()) TakeSumsOfDevice(chunk);
                      failures_[start.task] = std::move(status);
                      runner_.Done(start);
                    });
   }
 
+  // Nobody else has seen the bytes.
+  void TakeSumsOfDevice(const Chunk& chunk) {
+    for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) ledger_.SetSum(i, devices_->Sum(i));
+  }
+
   void Deliver(uint32_t task, const Chunk& chunk) {
+    if (!staging_[task].on_device.empty()) return;
     for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
       const Piece& piece = plan_.pieces[i];
       if (piece.at + piece.bytes > read_[task]) continue;  // Beyond the end of the file: After() reports it.
@@ -189,18 +208,21 @@ class Reader {
   // Under the runner's lock.
   bool After(Scheduler::Start start, const Scheduler& scheduler) {
     const Chunk& chunk = plan_.chunks[start.task];
+    warnings_.Emit(context_.emit);
     if (failures_[start.task].code() == Code::kCudaError) {
       // Nothing is wrong with the file.
       if (outcome_.failure.status.ok()) outcome_.failure = {failures_[start.task], plan_.pieces[chunk.first_piece].tensor};
       return false;
     }
     if (!scheduler.IsLast(start)) return !*context_.aborted;
+    const bool gpu_direct = !staging_[start.task].on_device.empty();
     if (chunk.staged) staging_pool_.Give(std::exchange(staging_[start.task], StagingBuffer()).memory);
     if (files_[chunk.file] == nullptr) return true;
     const File& file = *files_[chunk.file];
     stats_.bytes += std::min(chunk.payload, read_[start.task]);
     if (direct_[start.task] != 0) stats_.direct_bytes += std::min(chunk.payload, read_[start.task]);
-    if (chunk.staged) stats_.bytes_copied += std::min(chunk.payload, read_[start.task]);
+    if (gpu_direct) stats_.gpu_direct_bytes += std::min(chunk.payload, read_[start.task]);
+    else if (chunk.staged) stats_.bytes_copied += std::min(chunk.payload, read_[start.task]);
     for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
       const Piece& piece = plan_.pieces[i];
       if (!failures_[start.task].ok()) {
@@ -278,6 +300,7 @@ class Reader {
   std::vector<Status> failures_;  // Per chunk.
   std::vector<bool> damaged_;
   std::vector<uint32_t> complete_;
+  PendingWarnings warnings_;
   std::optional<DeviceTarget> devices_;  // Where anything goes to one.
   TaskRunner runner_;
 };
@@ -296,10 +319,18 @@ ReadOutcome ReadExtents(const LoadProgram& program, const TransferContext& conte
     files.push_back(file.ok() ? std::move(*file) : nullptr);
     alignments.push_back(files.back() == nullptr ? DirectAlignment() : files.back()->direct());
   }
-  auto session = DeviceSession::Open(context.devices, program.devices, program.extents, program.options.device_checksum);
+  auto session = DeviceSession::Open(context.devices, program.devices, program.extents, program.options.SumsOnDevice());
   if (!session.ok()) {
     outcome.failure = {session.status()};
     return outcome;
+  }
+  auto direct = GpuDirect::Open(program.options, files, session->get(), context.emit);
+  if (!direct.ok()) {
+    outcome.failure = {direct.status()};
+    return outcome;
+  }
+  if (*direct != nullptr) {
+    for (DirectAlignment& a : alignments) a.offset = a.possible() ? std::max(a.offset, GpuDirect::kUnit) : 0;
   }
   if (*session != nullptr) {
     Status status = (*session)->WaitForEarlierWork(*context.aborted);
@@ -316,7 +347,7 @@ ReadOutcome ReadExtents(const LoadProgram& program, const TransferContext& conte
     outcome.failure = {plan.status()};
     return outcome;
   }
-  Reader(program, files, opened, context, stats, outcome, std::move(*plan), std::move(*session)).Run();
+  Reader(program, files, opened, context, stats, outcome, std::move(*plan), std::move(*session), std::move(*direct)).Run();
   return outcome;
 }
 

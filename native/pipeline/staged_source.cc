@@ -25,7 +25,7 @@ class StagedSource final : public ChunkSource {
   uint8_t* Data(uint32_t task, const Chunk&) const override { return state_.staging[task].data(); }
 
   void Perform(Scheduler::Start start, const Chunk& chunk) override {
-    StagingBuffer buffer{state_.pool.Take(chunk.bytes), {}};
+    StagingBuffer buffer{state_.pool.Take(chunk.bytes), {}, {}};
     if (buffer.empty()) {
       state_.failures[start.task].status = Status::FromErrno(ENOMEM, "mmap", state_.files[chunk.file]->path());
     } else {

@@ -1,11 +1,10 @@
-#include <atomic>
-#include <mutex>
 #include <utility>
 
 #include "io/transfer.h"
 #include "pipeline/chunk_source.h"
 #include "pipeline/device_save.h"
 #include "pipeline/limits.h"
+#include "pipeline/pending_warnings.h"
 #include "pipeline/task_runner.h"
 
 // Writes chunks, however their bytes are obtained: that is their source's business (chunk_source.h).
@@ -28,7 +27,7 @@ class Writer {
                std::vector<StagingBuffer>(plan_.chunks.size()), std::vector<Failure>(plan_.chunks.size()),
                [this](Scheduler::Start start) { runner_.Done(start); },
                [this](Scheduler::Start start, uint8_t* data) { Write(start, data); },
-               [this](Event event) { Warn(std::move(event)); }},
+               [this](Event event) { warnings_.Add(std::move(event)); }},
         in_place_(MakeInPlaceSource(state_)),
         staged_(MakeStagedSource(state_)),
         on_device_(device_save == nullptr ? nullptr : device_save->MakeSource(state_)),
@@ -73,7 +72,9 @@ class Writer {
     const Chunk& chunk = plan_.chunks[start.task];
     ChunkSource& source = SourceOf(chunk);
     if (start.phase != source.write_phase()) return source.Perform(start, chunk);
-    Write(start, source.Data(start.task, chunk));
+    uint8_t* const data = source.Data(start.task, chunk);
+    if (data == nullptr) return source.Perform(start, chunk);
+    Write(start, data);
   }
 
   void Write(Scheduler::Start start, uint8_t* data) {
@@ -94,7 +95,7 @@ class Writer {
   bool After(Scheduler::Start start, const Scheduler& scheduler) {
     const Chunk& chunk = plan_.chunks[start.task];
     const Piece& first = plan_.pieces[chunk.first_piece];
-    if (has_warnings_) EmitWarnings();
+    warnings_.Emit(context_.emit);
     if (const Failure& failure = state_.failures[start.task]; !failure.status.ok()) {
       if (failure_.status.ok()) failure_ = {failure.status, failure.tensor == kNoTensor ? first.tensor : failure.tensor};
       return false;
@@ -104,7 +105,8 @@ class Writer {
     if (start.phase == write_phase) {
       stats_.bytes += chunk.payload;
       if (chunk.direct) stats_.direct_bytes += chunk.payload;
-      if (chunk.staged) stats_.bytes_copied += chunk.payload;
+      if (!staging.on_device.empty()) stats_.gpu_direct_bytes += chunk.payload;
+      else if (chunk.staged) stats_.bytes_copied += chunk.payload;
     }
     const bool rewritten = start.phase > write_phase && !staging.empty();
     if (rewritten) {
@@ -134,22 +136,6 @@ class Writer {
     context_.emit({.type = Event::Type::kWarning, .warning = "changed", .failure = {std::move(status), tensor}});
   }
 
-  // From any thread; emitted with the next phase that ends, because events go out one at a time.
-  void Warn(Event event) {
-    std::lock_guard lock(warnings_mutex_);
-    warnings_.push_back(std::move(event));
-    has_warnings_ = true;
-  }
-  void EmitWarnings() {
-    std::vector<Event> warnings;
-    {
-      std::lock_guard lock(warnings_mutex_);
-      warnings.swap(warnings_);
-      has_warnings_ = false;
-    }
-    for (Event& event : warnings) context_.emit(std::move(event));
-  }
-
   const SaveProgram& program_;
   const std::vector<std::unique_ptr<File>>& files_;
   const TransferContext& context_;
@@ -162,9 +148,7 @@ class Writer {
   const std::unique_ptr<ChunkSource> in_place_, staged_, on_device_;
   std::vector<uint8_t> warned_;
   std::vector<uint32_t> complete_;
-  std::mutex warnings_mutex_;
-  std::vector<Event> warnings_;
-  std::atomic<bool> has_warnings_ = false;
+  PendingWarnings warnings_;
   Failure failure_;
   size_t tasks_reading_sources_ = 0;
   bool captured_reported_ = false;
@@ -175,7 +159,7 @@ class Writer {
 
 WriteOutcome WriteExtents(const SaveProgram& program, const std::vector<std::unique_ptr<File>>& files,
                           const TransferContext& context, Stats& stats, const std::function<void()>& captured) {
-  auto device_save = DeviceSave::Begin(program, context);
+  auto device_save = DeviceSave::Begin(program, files, context);
   if (!device_save.ok()) return {{device_save.status()}, {}};
   const std::vector<Extent>& extents = *device_save == nullptr ? program.extents : (*device_save)->extents();
   std::vector<DirectAlignment> alignments;

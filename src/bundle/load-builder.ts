@@ -1,4 +1,4 @@
-import { ExtentKind, type LoadProgram, NO_BUFFER, type TakenBuffers } from '../native/contract.ts';
+import { ExtentKind, gpuDirectUse, type LoadProgram, NO_BUFFER, type TakenBuffers } from '../native/contract.ts';
 import { takeBuffers } from '../native/take-buffers.ts';
 import type { Steps, Turns } from '../steps.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
@@ -102,6 +102,7 @@ export class LoadBuilder {
     progress?: boolean;
     keepGoing?: boolean;
     deviceChecksum?: boolean;
+    gpuDirect?: boolean | 'auto';
   }): LoadProgram {
     const { kind, file, fileOffset, bytes, buffer, target, tensor } = this.#extents;
     const extents = this.#extentCount;
@@ -128,6 +129,7 @@ export class LoadBuilder {
         progress: options.progress ?? false,
         keepGoing: options.keepGoing ?? false,
         deviceChecksum: options.deviceChecksum ?? false,
+        gpuDirect: gpuDirectUse(options.gpuDirect ?? false),
       },
     };
   }

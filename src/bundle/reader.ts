@@ -272,12 +272,14 @@ class BundleReader implements Bundle {
 
   async #run(builder: LoadBuilder, options: BundleReadOptions): Promise<void> {
     if (builder.tensorCount === 0) return;
-    const { threads, stagingBytes, deviceChecksum, signal, onProgress } = options;
+    const { threads, stagingBytes, deviceChecksum, gpuDirect, signal, onProgress, onWarning } = options;
+    const progress = onProgress !== undefined;
     await promiseOf(builder.takeBuffers(new ShortTurns()));
     try {
-      await runLoad(builder.build({ threads, stagingBytes, deviceChecksum, progress: onProgress !== undefined }), {
+      await runLoad(builder.build({ threads, stagingBytes, deviceChecksum, gpuDirect, progress }), {
         signal,
         onProgress,
+        onWarning,
         names: (tensor) => builder.keyOf(tensor),
       });
     } catch (error) {

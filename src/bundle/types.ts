@@ -1,4 +1,4 @@
-import type { DeviceTable, Progress, SaveExtents, TakenBuffers } from '../native/contract.ts';
+import type { DeviceTable, NativeWarning, Progress, SaveExtents, TakenBuffers } from '../native/contract.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
@@ -80,8 +80,11 @@ export interface BundleReadOptions {
   readonly verify?: boolean;
   /** Have devices sum what they got, too, and compare. @default false */
   readonly deviceChecksum?: boolean;
+  /** Read into devices without passing the host: required, or `'auto'`, where that is possible. @default false */
+  readonly gpuDirect?: boolean | 'auto';
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
+  readonly onWarning?: (warning: NativeWarning & { key?: string }) => void;
 }
 
 /** Read a fixed-width tensor into memory of exactly its size, the host's or a device's. */

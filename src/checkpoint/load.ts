@@ -1,5 +1,6 @@
 import type { Bundle, BundleEntryInfo, BundleReadRequest } from '../bundle/index.ts';
 import { CheckpointError, isCheckpointError } from '../errors.ts';
+import type { NativeWarning } from '../native/engine.ts';
 import { inTurns, promiseOf, type Turns } from '../steps.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
 import { allocateMemory, copyMemory, type MemoryRange } from '../tensor/memory.ts';
@@ -7,6 +8,7 @@ import { type InPlace, isInPlace, memoryOf } from './check-matches.ts';
 import type { NormalizedReadOptions } from './options.ts';
 import type { Match, RestoreSession } from './restore-session.ts';
 import type { PlacedValue } from './trackable.ts';
+import { describeWarning, onceEach, warnProcess } from './warnings.ts';
 
 /** Values to be read and given to their objects, and what the index says of each. */
 interface Batch {
@@ -32,6 +34,7 @@ export async function loadMatches(
   options: NormalizedReadOptions,
   turns: Turns,
 ): Promise<void> {
+  const told = { ...options, onWarning: onceEach(options.onWarning ?? warnProcess) };
   const overwritten: string[] = [];
   const held: (() => void)[] = [];
   const placed = new Set<PlacedValue>();
@@ -44,7 +47,7 @@ export async function loadMatches(
     };
     await promiseOf(inTurns(turns, matches.length, hold));
     for (const batch of batches({ matches, entries }, options)) {
-      const gives = await readBatch(batch, bundle, options, turns, placed);
+      const gives = await readBatch(batch, bundle, told, turns, placed);
       const tookInPlace = (first: number, end: number): void => {
         for (let i = first; i < end; i++) {
           if (gives[i] !== undefined) continue;
@@ -104,8 +107,10 @@ async function readBatch(
   turns: Turns,
   placed: Set<PlacedValue>,
 ): Promise<Give[]> {
-  const { threads, stagingBytes, verify, deviceChecksum, signal } = options;
-  const read = { threads: threads === 0 ? undefined : threads, stagingBytes, verify, deviceChecksum, signal };
+  const { threads, stagingBytes, verify, deviceChecksum, gpuDirect, signal } = options;
+  const onWarning = (warning: NativeWarning): void => options.onWarning?.(describeWarning(warning));
+  const common = { stagingBytes, verify, deviceChecksum, gpuDirect, signal, onWarning };
+  const read = { ...common, threads: threads === 0 ? undefined : threads };
   const gives: Give[] = [];
   const requests: BundleReadRequest[] = [];
   // Strings vary in length and come first: they are small, and their damage shows before any memory is touched.

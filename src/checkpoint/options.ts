@@ -1,5 +1,6 @@
 import { describeValue, invalidArgument } from '../errors.ts';
 import type { Progress } from '../native/contract.ts';
+import type { WriteWarning } from './write-handle.ts';
 
 /** How a checkpoint is written. */
 export interface WriteOptions {
@@ -67,6 +68,15 @@ export interface WriteOptions {
    * @default false
    */
   deviceChecksum?: boolean;
+  /**
+   * Write device tensors straight from the device to the disk, by GPUDirect Storage (libcufile): no byte of them passes
+   * the host's memory, and devices compute the checksums. What fits no direct I/O, such as the end of a file, goes the
+   * usual way. `true`: where it is not possible, the save fails with UNSUPPORTED and the reason. `'auto'`: there it is
+   * done without, with a warning `gpuDirect` that has the reason. Never in cuFile's compatibility mode.
+   *
+   * @default false
+   */
+  gpuDirect?: boolean | 'auto';
   /** Aborts the save with ABORTED, up to the moment at which its index is renamed into place. */
   signal?: AbortSignal;
   /** Called at most 20 times a second. */
@@ -108,6 +118,12 @@ export interface ReadOptions {
    * @default false
    */
   deviceChecksum?: boolean;
+  /**
+   * Read straight from the disk into devices, by GPUDirect Storage: see {@link WriteOptions.gpuDirect}.
+   *
+   * @default false
+   */
+  gpuDirect?: boolean | 'auto';
   signal?: AbortSignal;
   /** Called at most 20 times a second. */
   onProgress?: (progress: Progress) => void;
@@ -127,6 +143,7 @@ export interface NormalizedWriteOptions {
   readonly snapshotPoolBytes: number;
   readonly deviceShadow: boolean;
   readonly deviceChecksum: boolean;
+  readonly gpuDirect: boolean | 'auto';
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
   readonly writeCallbacks: readonly ((path: string) => void | Promise<void>)[];
@@ -139,8 +156,11 @@ export interface NormalizedReadOptions {
   readonly verify: boolean;
   readonly atomic: boolean | undefined;
   readonly deviceChecksum: boolean;
+  readonly gpuDirect: boolean | 'auto';
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
+  /** Who hears of warnings; without it the process does. */
+  readonly onWarning?: ((warning: WriteWarning) => void) | undefined;
 }
 
 export const DEFAULT_STAGING_BYTES = 256 * 1024 * 1024;
@@ -161,6 +181,7 @@ export const WRITE_NAMES: ReadonlySet<string> = new Set<keyof WriteOptions>([
   'snapshotPoolBytes',
   'deviceShadow',
   'deviceChecksum',
+  'gpuDirect',
   'signal',
   'onProgress',
   'writeCallbacks',
@@ -171,6 +192,7 @@ const READ_NAMES: ReadonlySet<string> = new Set<keyof ReadOptions>([
   'verify',
   'atomic',
   'deviceChecksum',
+  'gpuDirect',
   'signal',
   'onProgress',
 ]);
@@ -196,6 +218,7 @@ export function normalizeWriteOptions(options: WriteOptions | undefined, what: s
     snapshotPoolBytes: integer(given.snapshotPoolBytes, 0, Number.MAX_SAFE_INTEGER, 'snapshotPoolBytes', what) ?? 0,
     deviceShadow: boolean(given.deviceShadow, false, 'deviceShadow', what),
     deviceChecksum: boolean(given.deviceChecksum, false, 'deviceChecksum', what),
+    gpuDirect: choice(given.gpuDirect, [true, false, 'auto'], false, 'gpuDirect', what),
     signal: checkSignal(given.signal, what),
     onProgress: callback(given.onProgress, 'onProgress', what),
     writeCallbacks: callbacks(given.writeCallbacks, what),
@@ -211,6 +234,7 @@ export function normalizeReadOptions(options: ReadOptions | undefined, what: str
     verify: boolean(given.verify, true, 'verify', what),
     atomic: given.atomic === undefined ? undefined : boolean(given.atomic, false, 'atomic', what),
     deviceChecksum: boolean(given.deviceChecksum, false, 'deviceChecksum', what),
+    gpuDirect: choice(given.gpuDirect, [true, false, 'auto'], false, 'gpuDirect', what),
     signal: checkSignal(given.signal, what),
     onProgress: callback(given.onProgress, 'onProgress', what),
   });
@@ -275,11 +299,17 @@ function staging(value: unknown, what: string): number {
   return integer(value, MIN_STAGING_BYTES, Number.MAX_SAFE_INTEGER, 'stagingBytes', what) ?? DEFAULT_STAGING_BYTES;
 }
 
-function choice<T extends string>(value: unknown, known: readonly T[], byDefault: T, name: string, what: string): T {
+function choice<T extends string | boolean>(
+  value: unknown,
+  known: readonly T[],
+  byDefault: T,
+  name: string,
+  what: string,
+): T {
   if (value === undefined) return byDefault;
   if (!known.includes(value as T)) {
     throw invalidArgument(
-      `${what}: ${name} must be ${known.map((k) => `'${k}'`).join(' or ')}, not ${describeValue(value)}.`,
+      `${what}: ${name} must be ${known.map((k) => (typeof k === 'string' ? `'${k}'` : k)).join(' or ')}, not ${describeValue(value)}.`,
     );
   }
   return value as T;

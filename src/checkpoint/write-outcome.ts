@@ -7,6 +7,7 @@ export const NO_STATS: SaveStats = {
   bytesWritten: 0,
   bytesCopied: 0,
   directBytes: 0,
+  gpuDirectBytes: 0,
   syncs: 0,
   seconds: 0,
   capturedSeconds: 0,

@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path';
 import { indexPath, type PlanOptions, parseDataName } from '../bundle/index.ts';
 import { invalidArgument } from '../errors.ts';
-import type { SaveProgramOptions } from '../native/contract.ts';
+import { gpuDirectUse, type SaveProgramOptions } from '../native/contract.ts';
 import { makeDirectoriesSync, readDirectorySync } from '../native/engine.ts';
 import { checkpointFiles, dataFiles } from './checkpoint-files.ts';
 import type { StatePublication } from './commit.ts';
@@ -81,5 +81,6 @@ export function programOptions(options: NormalizedWriteOptions): SaveProgramOpti
     snapshotPoolBytes: options.snapshotPoolBytes,
     deviceShadow: options.deviceShadow,
     deviceChecksum: options.deviceChecksum,
+    gpuDirect: gpuDirectUse(options.gpuDirect),
   };
 }

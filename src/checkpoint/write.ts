@@ -10,7 +10,7 @@ import { announceWrite, enterPrefix, type Lane, leavePrefix } from './lanes.ts';
 import type { NormalizedWriteOptions } from './options.ts';
 import type { TrackableNode } from './trackable.ts';
 import { type Resolve, VISITED_AT_ONCE, walkSteps } from './tree.ts';
-import { describeWarning } from './warnings.ts';
+import { describeWarning, warnProcess } from './warnings.ts';
 import type { WriteFailure, WriteHandle, WriteRequest, WriteStats, WriteWarning } from './write-handle.ts';
 import { aborted, explain, failureOf, messageOf, NO_STATS, NOTHING_PUBLISHED } from './write-outcome.ts';
 import { placeFiles, planOptions, planState, programOptions } from './write-plan.ts';
@@ -219,8 +219,7 @@ export class Write implements WriteHandle {
   }
 
   #warn(warning: WriteWarning): void {
-    if (this.#extras.onWarning !== undefined) this.#extras.onWarning(warning);
-    else process.emitWarning(warning.message, { type: 'CheckpointWarning', detail: warning.path });
+    (this.#extras.onWarning ?? warnProcess)(warning);
   }
 
   #releaseWhenCaptured(run: SaveRun): void {

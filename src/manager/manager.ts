@@ -296,7 +296,8 @@ export class CheckpointManager extends EventEmitter<ManagerEvents> {
   }
 
   async #restore(latest: string): Promise<string> {
-    const restore = (path: string) => this.checkpoint.restoreInternal(path, this.#options.read);
+    const onWarning = (warning: ManagerWarning) => this.#announcer.warn(warning);
+    const restore = (path: string) => this.checkpoint.restoreInternal(path, { ...this.#options.read, onWarning });
     const restored =
       this.#options.onDamaged === 'throw'
         ? { path: latest, skipped: [], status: await restore(latest) }

@@ -153,6 +153,23 @@ export interface SaveProgramOptions {
   readonly deviceShadow?: boolean;
   /** Have devices sum what they send, too, and compare. */
   readonly deviceChecksum?: boolean;
+  /** One of {@link GpuDirectUse}; absent: off. What doesn't pass the host is summed by the device alone. */
+  readonly gpuDirect?: number;
+}
+
+/** Whether bytes of devices move to and from the disk without passing the host (GPUDirect Storage). */
+export const GpuDirectUse = {
+  off: 0,
+  /** Where it is possible; where not, a warning `gpuDirect` says why. */
+  auto: 1,
+  /** Where it is not possible, the program fails with UNSUPPORTED and the reason. */
+  required: 2,
+} as const;
+
+/** What the option of that name means. */
+export function gpuDirectUse(option: boolean | 'auto'): number {
+  if (option === 'auto') return GpuDirectUse.auto;
+  return option ? GpuDirectUse.required : GpuDirectUse.off;
 }
 
 /** What a finished save program did. Times are seconds. */
@@ -161,6 +178,8 @@ export interface SaveStats {
   /** Bytes that were copied into staging on their way. */
   readonly bytesCopied: number;
   readonly directBytes: number;
+  /** Of these, bytes that did not pass the host. */
+  readonly gpuDirectBytes: number;
   readonly syncs: number;
   readonly seconds: number;
   readonly capturedSeconds: number;
@@ -206,8 +225,9 @@ export interface NativeWarning extends Partial<Omit<NativeError, 'code'>> {
    * - `changed`: the tensor's memory was written to while it was being saved; a consistent copy was stored.
    * - `unlocked`: the system would not lock (more) host memory; copies from devices go through ordinary memory.
    * - `shadow`: a device has no memory for a shadow; it was read directly.
+   * - `gpuDirect`: bytes of devices pass the host, although they should not; the message says why.
    */
-  readonly kind: 'changed' | 'unlink' | 'missing' | 'syncDirectory' | 'unlocked' | 'shadow';
+  readonly kind: 'changed' | 'unlink' | 'missing' | 'syncDirectory' | 'unlocked' | 'shadow' | 'gpuDirect';
 }
 
 /** Events of a save program, delivered on the JS thread that started it, in order. The last is finished or failed. */
@@ -254,6 +274,8 @@ export interface LoadProgram {
     readonly keepGoing: boolean;
     /** Have devices sum what they got, too, and compare. */
     readonly deviceChecksum?: boolean;
+    /** As in {@link SaveProgramOptions}. */
+    readonly gpuDirect?: number;
   };
 }
 
@@ -270,11 +292,15 @@ export interface LoadStats {
   readonly bytesRead: number;
   readonly bytesCopied: number;
   readonly directBytes: number;
+  /** Of these, bytes that did not pass the host. */
+  readonly gpuDirectBytes: number;
   readonly seconds: number;
 }
 
 export type LoadEvent =
   | { readonly type: 'progress'; readonly progress: Progress }
+  /** `unlocked` or `gpuDirect`. */
+  | { readonly type: 'warning'; readonly warning: NativeWarning }
   | { readonly type: 'finished'; readonly stats: LoadStats; readonly damage: readonly LoadDamage[] }
   /** `touched[t]`: 0 nothing of tensor t was written to its destination, 1 a part, 2 all of it, verified. */
   | {

@@ -23,9 +23,6 @@ export interface RunOptions {
   names?: (tensor: number) => string;
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
-}
-
-export interface SaveRunOptions extends RunOptions {
   onWarning?: (warning: NativeWarning & { key?: string }) => void;
 }
 
@@ -50,7 +47,7 @@ export class LoadFailure extends CheckpointError {
 }
 
 /** Starts a save program on the engine's threads. It runs to its commit even if JS never yields again. */
-export function runSave(program: SaveProgram, options: SaveRunOptions = {}): SaveRun {
+export function runSave(program: SaveProgram, options: RunOptions = {}): SaveRun {
   const milestones = { captured: settleable<void>(), indexed: settleable<void>(), committed: settleable<void>() };
   const finished = settleable<SaveStats>();
   let failure: SaveRun['failure'] = null;
@@ -118,6 +115,10 @@ export function runLoad(
       addon.startLoad(checked(program), (event) => {
         if (event.type === 'progress') {
           options.onProgress?.(event.progress);
+          return;
+        }
+        if (event.type === 'warning') {
+          options.onWarning?.({ ...event.warning, ...keyOf(event.warning.tensor, options) });
           return;
         }
         stopListening();

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DeviceTensor, releaseDeviceMemory, reserveSnapshotPool } from '../../src/cuda/index.ts';
-import { Checkpoint, CheckpointManager, verifyCheckpoint } from '../../src/index.ts';
+import { Checkpoint, CheckpointManager, type ManagerWarning, verifyCheckpoint } from '../../src/index.ts';
 import { alive, describeStandin, library, standinState } from '../support/cuda.ts';
 import { filesIn, testDirectories } from '../support/directory.ts';
 import { deviceState, digestsOf, otherState, readAll } from './states.ts';
@@ -167,9 +167,31 @@ describeStandin('a driver that fails', () => {
     expect((await verifyCheckpoint(prefix!)).ok).toBe(true);
     expect(warnings.join()).toMatch(/could not be locked/);
     await manager.close();
+  });
+
+  test('so does a restore: once, and to the process where there is no manager', async () => {
+    const path = directory();
+    const options = { directory: path, maxToKeep: null, read: { stagingBytes: 2 ** 20, atomic: false } };
+    const prefix = await new CheckpointManager(new Checkpoint(state.tensors), options).save();
     const fresh = await otherState(1);
-    (await new Checkpoint(fresh.tensors).restore(prefix)).assertConsumed();
+    await settled();
+    library.limitLocked(0);
+    const manager = new CheckpointManager(new Checkpoint(fresh.tensors), { ...options, readOnly: true });
+    const warnings: ManagerWarning[] = [];
+    manager.on('warning', (warning) => warnings.push(warning));
+    await manager.restoreOrInitialize();
+    expect(warnings).toEqual([
+      expect.objectContaining({ kind: 'unlocked', message: expect.stringMatching(/could not be locked/) }),
+    ]);
     expect(await readAll(fresh.tensors)).toEqual(digestsOf(state.host));
+    await manager.close();
+
+    const heard: Error[] = [];
+    const listener = (warning: Error) => heard.push(warning);
+    process.on('warning', listener);
+    (await new Checkpoint(fresh.tensors).restore(prefix)).assertConsumed();
+    await expect.poll(() => heard.map(({ name }) => name)).toEqual(['CheckpointWarning']);
+    process.off('warning', listener);
     fresh.free();
   });
 });

@@ -78,6 +78,18 @@ STANDIN_CUDA_EXPORT Result cuMemcpyDtoHAsync_v2(void* to, DevicePointer from, si
   return CopyHost(call, from, to, bytes, stream, true);
 }
 
+STANDIN_CUDA_EXPORT Result cuMemsetD8Async(DevicePointer to, unsigned char value, size_t bytes, Stream* stream) {
+  Call call("cuMemsetD8Async", Call::Needs::kContext);
+  if (call.refused() != kSuccess) return call.refused();
+  if (bytes == 0) return kSuccess;
+  const auto target = OnDevice(call, to, bytes, "the target");
+  if (target == nullptr) return kInvalidValue;
+  Operation operation;
+  operation.uses = {target};
+  operation.run = [to = target->host + (to - target->address), value, bytes] { std::memset(to, value, bytes); };
+  return Submit(call, stream, std::move(operation), false);
+}
+
 STANDIN_CUDA_EXPORT Result cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes, Stream* stream) {
   Call call("cuMemcpyDtoDAsync_v2", Call::Needs::kContext);
   if (call.refused() != kSuccess) return call.refused();

@@ -26,6 +26,7 @@ STANDIN_CUDA_EXPORT Result cuMemFree_v2(DevicePointer pointer) {
     return call.Violation("not the start of an allocation that is alive", kInvalidValue);
   }
   if (memory->device != call.context()->device) return call.Violation("memory of another device", kInvalidValue);
+  if (call.state().file_buffers.count(pointer) > 0) return call.Violation("memory that cuFile still knows", kInvalidValue);
   // The real driver waits here, and stalls whoever calls it; the work behind it then fails.
   if (memory->users > 0) return call.Violation("memory that work under way uses", kInvalidValue);
   call.state().memory.Remove(*memory);

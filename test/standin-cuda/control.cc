@@ -1,6 +1,7 @@
 #include "control.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "faults.h"
@@ -42,6 +43,7 @@ void standin_cuda_reset() {
   Faults::Get().Clear();
   standin_cuda_limit_locked(UINT64_MAX);
   standin_cuda_slow_copies(20, 0);
+  standin_cuda_cufile("", UINT64_MAX);
   State& state = State::Get();
   std::lock_guard lock(state.mutex);
   for (Context& context : state.contexts) context.error = kSuccess;
@@ -52,6 +54,11 @@ void standin_cuda_limit_locked(uint64_t bytes) { Settings::Get().locked_limit = 
 void standin_cuda_slow_copies(uint64_t microseconds, uint64_t bytes_per_second) {
   Settings::Get().copy_microseconds = microseconds;
   Settings::Get().copy_bytes_per_second = bytes_per_second;
+}
+
+void standin_cuda_cufile(const char* mode, uint64_t most_bytes) {
+  if (!Settings::Get().SetCuFileMode(mode)) std::abort();
+  Settings::Get().cufile_most_bytes = most_bytes;
 }
 
 void standin_cuda_abort_on_violation(int abort) { AbortOnViolation(abort != 0); }

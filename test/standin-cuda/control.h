@@ -14,6 +14,8 @@ __attribute__((visibility("default"))) void standin_cuda_fail(const char* functi
 __attribute__((visibility("default"))) void standin_cuda_reset();
 __attribute__((visibility("default"))) void standin_cuda_limit_locked(uint64_t bytes);
 __attribute__((visibility("default"))) void standin_cuda_slow_copies(uint64_t microseconds, uint64_t bytes_per_second);
+// cuFile: its mode, as STANDIN_CUFILE in the environment, and how many bytes a transfer moves at most.
+__attribute__((visibility("default"))) void standin_cuda_cufile(const char* mode, uint64_t most_bytes);
 __attribute__((visibility("default"))) void standin_cuda_abort_on_violation(int abort);
 // How many were recorded since the last call; the text of them goes to `text`.
 __attribute__((visibility("default"))) size_t standin_cuda_take_violations(char* text, size_t bytes);

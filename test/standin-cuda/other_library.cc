@@ -308,6 +308,12 @@ Napi::Value SlowCopies(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value CuFileMode(const Napi::CallbackInfo& info) {
+  Control<void (*)(const char*, uint64_t)>("standin_cuda_cufile")(
+      info[0].As<Napi::String>().Utf8Value().c_str(), static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value()));
+  return info.Env().Undefined();
+}
+
 Napi::Value AbortOnViolation(const Napi::CallbackInfo& info) {
   Control<void (*)(int)>("standin_cuda_abort_on_violation")(info[0].ToBoolean() ? 1 : 0);
   return info.Env().Undefined();
@@ -346,6 +352,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   EXPORT("reset", Reset);
   EXPORT("limitLocked", LimitLocked);
   EXPORT("slowCopies", SlowCopies);
+  EXPORT("cufile", CuFileMode);
   EXPORT("abortOnViolation", AbortOnViolation);
   EXPORT("takeViolations", TakeViolations);
   EXPORT("describe", Describe);

@@ -1,6 +1,8 @@
 #include "settings.h"
 
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 namespace standin {
 namespace {
@@ -21,7 +23,23 @@ Settings& Settings::Get() {
       FromEnvironment("STANDIN_CUDA_COPY_MICROSECONDS", 20),
       FromEnvironment("STANDIN_CUDA_COPY_BYTES_PER_SECOND", 0),
   };
+  static const bool known = [] {
+    const char* const mode = std::getenv("STANDIN_CUFILE");
+    if (mode == nullptr || settings->SetCuFileMode(mode)) return true;
+    std::fprintf(stderr, "stand-in CUDA driver: there is no STANDIN_CUFILE=%s\n", mode);
+    std::abort();
+  }();
+  (void)known;
   return *settings;
+}
+
+bool Settings::SetCuFileMode(const char* mode) {
+  for (const char* literal : {"", "no-driver", "compat", "compat-in-use", "unsupported-file"}) {
+    if (std::strcmp(literal, mode) != 0) continue;
+    cufile_mode = literal;
+    return true;
+  }
+  return false;
 }
 
 }  // namespace standin

@@ -14,8 +14,12 @@ struct Settings {
   std::atomic<uint64_t> locked_limit;
   std::atomic<uint64_t> copy_microseconds;
   std::atomic<uint64_t> copy_bytes_per_second;  // 0: unlimited.
+  std::atomic<const char*> cufile_mode{""};     // See README.md; one of a few literals.
+  std::atomic<uint64_t> cufile_most_bytes{UINT64_MAX};
 
   static Settings& Get();
+  // false: there is no such mode.
+  bool SetCuFileMode(const char* mode);
 };
 
 }  // namespace standin

@@ -40,7 +40,8 @@ std::string State::Describe() {
   text << "{\"deviceAllocations\":" << memory.device_allocations() << ",\"deviceBytes\":" << device_bytes
        << ",\"hostAllocations\":" << memory.host_allocations() << ",\"lockedBytes\":" << memory.locked()
        << ",\"streams\":" << streams.size() << ",\"events\":" << events.size() << ",\"modules\":" << modules.size()
-       << ",\"contextsRetained\":" << retained << ",\"calls\":{";
+       << ",\"fileHandles\":" << file_handles.size()
+       << ",\"fileBuffers\":" << file_buffers.size() << ",\"contextsRetained\":" << retained << ",\"calls\":{";
   const char* separator = "";
   for (const auto& [function, calls] : Faults::Get().Calls()) {
     text << separator << '"' << function << "\":" << calls;

@@ -2,6 +2,7 @@
 #define STANDIN_CUDA_STATE_H_
 
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -33,6 +34,9 @@ struct State {
   std::set<Stream*> streams;  // Those that callers made.
   std::set<Event*> events;
   std::set<Module*> modules;
+  // Of cuFile: descriptors, and device memory by its address.
+  std::set<int*> file_handles;
+  std::map<uint64_t, size_t> file_buffers;
 
   static State& Get();
   // What is alive, and how often each function was called, as JSON.

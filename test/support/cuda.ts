@@ -48,6 +48,8 @@ export interface OtherLibrary {
   reset(): void;
   limitLocked(bytes: number): void;
   slowCopies(microseconds: number, bytesPerSecond: number): void;
+  /** cuFile's mode, as STANDIN_CUFILE (test/standin-cuda/README.md), and how many bytes a transfer moves at most. */
+  cufile(mode: string, mostBytes: number): void;
   abortOnViolation(abort: boolean): void;
   takeViolations(): string;
   describe(): string;
@@ -79,6 +81,8 @@ export interface StandinState {
   streams: number;
   events: number;
   modules: number;
+  fileHandles: number;
+  fileBuffers: number;
   contextsRetained: number;
   calls: Record<string, number>;
 }
@@ -121,6 +125,7 @@ function prebuilt(): { status: number; stderr: string } | null {
 function loadLibrary(): OtherLibrary {
   const driver = onRealGpu ? (process.env.TENSOR_CHECKPOINT_CUDA_LIBRARY ?? 'libcuda.so.1') : STANDIN;
   process.env.TENSOR_CHECKPOINT_CUDA_LIBRARY = driver;
+  if (!onRealGpu) process.env.TENSOR_CHECKPOINT_CUFILE_LIBRARY = STANDIN;
   process.env.STANDIN_CUDA_DEVICES = String(STANDIN_DEVICES);
   process.env.STANDIN_CUDA_DEVICE_MEMORY = String(2 ** 28);
   const loaded = createRequire(import.meta.url)(`${built}other_library.node`) as OtherLibrary;

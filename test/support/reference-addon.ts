@@ -169,6 +169,7 @@ async function runSave(id: number, program: SaveProgram, emit: (event: SaveEvent
         bytesWritten: program.extents.bytes.reduce((a, b) => a + b, 0),
         bytesCopied: 0,
         directBytes: 0,
+        gpuDirectBytes: 0,
         syncs: 0,
         seconds: 0.001,
         capturedSeconds: 0,
@@ -241,7 +242,7 @@ function runLoad(program: LoadProgram): LoadEvent {
   if (damage.length > 0 && !program.options.keepGoing) {
     return { type: 'failed', error: damage[0]!.error, damage: damage[0]!, touched };
   }
-  return { type: 'finished', stats: { bytesRead: 0, bytesCopied: 0, directBytes: 0, seconds: 0 }, damage };
+  return { type: 'finished', stats: { bytesRead: 0, bytesCopied: 0, directBytes: 0, gpuDirectBytes: 0, seconds: 0 }, damage };
 }
 
 function later<T>(work: () => T, done: (error: NativeError | null, result?: T) => void): void {
