@@ -1,11 +1,10 @@
 import { invalidArgument } from '../errors.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { type DType, isDType } from '../tensor/dtypes.ts';
-import { describeShape, shapeProblem } from '../tensor/shape.ts';
-import type { TensorSource } from '../tensor/source.ts';
+import { describeShape, elementCount, shapeProblem } from '../tensor/shape.ts';
 import { fixedByteLength } from './index-template.ts';
 import { MAX_SHARDS } from './names.ts';
-import { stringsByteLength } from './strings.ts';
+import { type OtherSource, SourceColumns } from './source-columns.ts';
 import type { BundleColumns, BundleEntry, PlanOptions } from './types.ts';
 
 export function columnsOf(entries: readonly BundleEntry[]): BundleColumns {
@@ -13,7 +12,7 @@ export function columnsOf(entries: readonly BundleEntry[]): BundleColumns {
     keys: entries.map(({ key }) => key),
     dtypes: entries.map(({ dtype }) => dtype),
     shapes: entries.map(({ shape }) => shape),
-    sources: entries.map(({ source }) => source),
+    sources: SourceColumns.of(entries.map(({ source }) => source)),
   };
 }
 
@@ -27,41 +26,18 @@ export function checkOptions(options: PlanOptions): void {
   }
 }
 
-/** The stored size of every entry, checked against what its source offers. */
-export function* sourceSizes({ keys, dtypes, shapes, sources }: BundleColumns, turns: Turns): Steps<Float64Array> {
-  const sizes = new Float64Array(keys.length);
+/** That every key, dtype and shape is one that a bundle can hold, and that its source holds just that. */
+export function* checkEntries({ keys, dtypes, shapes, sources }: BundleColumns, turns: Turns): Steps<void> {
+  const { byteLength, others } = sources;
   yield* inTurns(turns, keys.length, (first, end) => {
     for (let i = first; i < end; i++) {
-      const source = sources[i]!;
-      sizes[i] =
-        source.kind === 'strings'
-          ? stringsByteLength(source.elements)
-          : checkedSize(keys[i]!, dtypes[i]!, shapes[i]!, source);
+      checkEntry(keys[i]!, dtypes[i]!, shapes[i]!);
+      checkSource(keys[i]!, dtypes[i]!, shapes[i]!, byteLength[i]!, others.size === 0 ? undefined : others.get(i));
     }
   });
-  return sizes;
 }
 
-function checkedSize(key: string, dtype: DType, shape: readonly number[], source: FixedSource): number {
-  const offered = source.kind === 'memory' ? source.bytes.byteLength : source.byteLength;
-  if (offered === fixedByteLength(dtype, shape)) return offered;
-  throw invalidArgument(
-    `'${key}': ${dtype} of shape ${describeShape(shape)} has ${fixedByteLength(dtype, shape)} bytes, its source ` +
-      `offers ${offered}${offered === 0 ? ' (was the buffer transferred?)' : ''}.`,
-    { key },
-  );
-}
-
-type FixedSource = Exclude<TensorSource, { readonly kind: 'strings' }>;
-
-/** That every key, dtype and shape is one that a bundle can hold. */
-export function* checkEntries({ keys, dtypes, shapes, sources }: BundleColumns, turns: Turns): Steps<void> {
-  yield* inTurns(turns, keys.length, (first, end) => {
-    for (let i = first; i < end; i++) checkEntry(keys[i]!, dtypes[i]!, shapes[i]!, sources[i]!);
-  });
-}
-
-function checkEntry(key: string, dtype: DType, shape: readonly number[], source: TensorSource): void {
+function checkEntry(key: string, dtype: DType, shape: readonly number[]): void {
   if (typeof key !== 'string' || key === '') throw invalidArgument('A key is a string that is not empty.');
   if (key.charCodeAt(0) === 0) {
     throw invalidArgument(
@@ -76,7 +52,34 @@ function checkEntry(key: string, dtype: DType, shape: readonly number[], source:
   }
   const problem = shapeProblem(shape);
   if (problem !== null) throw invalidArgument(`'${key}': not a shape: ${problem}.`, { key });
-  if ((dtype === 'string') !== (source.kind === 'strings')) {
-    throw invalidArgument(`'${key}': a source of kind ${source.kind} can't hold ${dtype}.`, { key });
+}
+
+function checkSource(
+  key: string,
+  dtype: DType,
+  shape: readonly number[],
+  offered: number,
+  other: OtherSource | undefined,
+): void {
+  if ((dtype === 'string') !== (other?.kind === 'stored')) {
+    const kind = other === undefined ? 'memory' : other.kind === 'stored' ? 'strings' : other.kind;
+    throw invalidArgument(`'${key}': a source of kind ${kind} can't hold ${dtype}.`, { key });
   }
+  if (other?.kind === 'stored') {
+    checkStringCount(key, shape, other.count);
+    return;
+  }
+  const expected = fixedByteLength(dtype, shape);
+  if (offered === expected) return;
+  throw invalidArgument(
+    `'${key}': ${dtype} of shape ${describeShape(shape)} has ${expected} bytes, its source offers ${offered}` +
+      `${offered === 0 ? ' (was the buffer transferred?)' : ''}.`,
+    { key },
+  );
+}
+
+export function checkStringCount(key: string, shape: readonly number[], given: number): void {
+  const expected = elementCount(shape);
+  if (given === expected) return;
+  throw invalidArgument(`'${key}': shape ${describeShape(shape)} has ${expected} strings, given ${given}.`, { key });
 }

@@ -1,17 +1,21 @@
 import { invalidArgument } from '../errors.ts';
+import type { SaveExtents } from '../native/contract.ts';
 import { inTurns, ONE_TURN, resultOf, type Steps, type Turns } from '../steps.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import { sameShape } from '../tensor/shape.ts';
 import { fillPlan } from './fill-plan.ts';
 import { buildIndexTemplate, type IndexTemplate, sortedByBytes } from './index-template.ts';
 import type { ShardRequest } from './layout.ts';
-import { checkEntries, checkOptions, columnsOf, sourceSizes } from './plan-input.ts';
+import { checkEntries, checkOptions, checkStringCount, columnsOf } from './plan-input.ts';
 import type { BundleColumns, BundleEntry, BundlePlan, PlanOptions } from './types.ts';
+
+/** Rows that are compared before the event loop may turn: that takes no more than a look at each. */
+const PIECE = 4096;
 
 /** Replacing one prefix over and over alternates between two shard counts, so two templates are kept. */
 const KEPT_TEMPLATES = 2;
 
-/** An index template, and the structure that it is for in the order in which entries were given. */
+/** An index template, the structure that it is for in the order in which entries were given, and what follows from it. */
 export interface PlanTemplate extends IndexTemplate {
   readonly keys: readonly string[];
   readonly dtypes: readonly DType[];
@@ -22,8 +26,10 @@ export interface PlanTemplate extends IndexTemplate {
   /** Per given entry: its tensor, its number in layout order; and the other way round. */
   readonly tensorOf: Uint32Array;
   readonly entryOf: Uint32Array;
-  readonly stringCount: number;
-  readonly stringBytes: number;
+  /** Columns of the extents that are the same at every save, in layout order. */
+  readonly extents: Pick<SaveExtents, 'bytes' | 'file' | 'fileOffset' | 'tensor'>;
+  /** Which checksums are native's to patch: all but those of strings, which aren't of the stored bytes. */
+  readonly patches: BundlePlan['index']['patches'];
   readonly byteLength: number;
 }
 
@@ -46,20 +52,19 @@ export class BundlePlanner {
   /** {@link plan} for very many tensors. The columns must not be changed any more, sources may be. */
   *planColumns(columns: BundleColumns, options: PlanOptions, turns: Turns): Steps<BundlePlan> {
     checkOptions(options);
-    const sizes = yield* sourceSizes(columns, turns);
-    const template = yield* this.#templateFor(columns, sizes, options, turns);
+    const template = yield* this.#templateFor(columns, options, turns);
     return yield* fillPlan(template, columns.sources, options.prefix, turns);
   }
 
-  *#templateFor(columns: BundleColumns, sizes: Float64Array, options: PlanOptions, turns: Turns): Steps<PlanTemplate> {
+  *#templateFor(columns: BundleColumns, options: PlanOptions, turns: Turns): Steps<PlanTemplate> {
     const avoided = [...(options.avoidShardCounts ?? [])].sort((a, b) => a - b);
     let template: PlanTemplate | undefined;
     for (const kept of this.#templates) {
-      const fits = answers(kept, options, avoided) && (yield* matches(kept, columns, sizes, turns));
+      const fits = answers(kept, options, avoided) && (yield* matches(kept, columns, turns));
       if (fits) template = kept;
       if (fits) break;
     }
-    template ??= yield* build(columns, sizes, options, avoided, turns);
+    template ??= yield* build(columns, options, avoided, turns);
     this.#templates = [template, ...this.#templates.filter((kept) => kept !== template)].slice(0, KEPT_TEMPLATES);
     return template;
   }
@@ -77,34 +82,56 @@ function answers({ request, avoided }: PlanTemplate, options: PlanOptions, avoid
 }
 
 /** Whether a template fits. This runs over every entry at every save: plain loops, no allocation. */
-function* matches(template: PlanTemplate, columns: BundleColumns, sizes: Float64Array, turns: Turns): Steps<boolean> {
+function* matches(template: PlanTemplate, columns: BundleColumns, turns: Turns): Steps<boolean> {
   const { keys, dtypes, shapes, sources } = columns;
+  const { byteLength } = sources;
   if (template.keys.length !== keys.length) return false;
   const sameKeys = template.keys === keys;
   let same = true;
-  yield* inTurns(turns, keys.length, (first, end) => {
+  yield* inTurns(
+    turns,
+    keys.length,
+    (first, end) => {
+      for (let i = first; same && i < end; i++) {
+        const shape = shapes[i]!;
+        const kept = template.shapes[i]!;
+        same =
+          (sameKeys || template.keys[i] === keys[i]) &&
+          template.dtypes[i] === dtypes[i] &&
+          template.sizes[i] === byteLength[i] &&
+          (kept === shape || sameShape(kept, shape));
+      }
+    },
+    PIECE,
+  );
+  return same && (yield* stringsMatch(template, columns, turns));
+}
+
+/** Whether strings, and nothing else, come as strings, and as many as their shapes say. */
+function* stringsMatch(template: PlanTemplate, { keys, shapes, sources }: BundleColumns, turns: Turns): Steps<boolean> {
+  let strings = 0;
+  let same = true;
+  const rows = Array.from(sources.others);
+  yield* inTurns(turns, rows.length, (first, end) => {
     for (let i = first; same && i < end; i++) {
-      const shape = shapes[i]!;
-      const kept = template.shapes[i]!;
-      same =
-        (sameKeys || template.keys[i] === keys[i]) &&
-        template.dtypes[i] === dtypes[i] &&
-        template.sizes[i] === sizes[i] &&
-        (kept === shape || sameShape(kept, shape)) &&
-        (dtypes[i] === 'string') === (sources[i]!.kind === 'strings');
+      const [row, source] = rows[i]!;
+      if (source.kind !== 'stored') continue;
+      strings++;
+      same = template.dtypes[row] === 'string';
+      if (same) checkStringCount(keys[row]!, shapes[row]!, source.count);
     }
   });
-  return same;
+  return same && strings === keys.length - template.patches.tensor.length;
 }
 
 function* build(
   columns: BundleColumns,
-  sizes: Float64Array,
   options: PlanOptions,
   avoided: readonly number[],
   turns: Turns,
 ): Steps<PlanTemplate> {
   const { keys, dtypes, shapes } = columns;
+  const sizes = columns.sources.byteLength;
   const count = keys.length;
   yield* checkEntries(columns, turns);
   const order = yield* sortedByBytes(keys, turns);
@@ -114,6 +141,7 @@ function* build(
     shapes: new Array<readonly number[]>(count),
     sizes: new Float64Array(count),
   };
+  let strings = 0;
   yield* inTurns(turns, count, (first, end) => {
     for (let i = first; i < end; i++) {
       const entry = order[i]!;
@@ -123,30 +151,40 @@ function* build(
       sorted.dtypes[i] = dtypes[entry]!;
       sorted.shapes[i] = shapes[entry]!;
       sorted.sizes[i] = sizes[entry]!;
+      if (dtypes[entry] === 'string') strings++;
     }
   });
   const request = { shards: options.shards, maxShardBytes: options.maxShardBytes };
   const avoidShardCounts = options.avoidShardCounts;
   const template = yield* buildIndexTemplate(sorted, { ...request, avoidShardCounts }, turns);
 
+  const { layout, checksumAt } = template;
   const tensorOf = new Uint32Array(count);
   const entryOf = new Uint32Array(count);
   // Copied where the caller may change it: a shape that is frozen stays the same, so the same array is the same shape.
   const keptShapes = new Array<readonly number[]>(count);
-  let stringCount = 0;
-  let stringBytes = 0;
+  const extents = {
+    bytes: new Float64Array(count),
+    file: layout.shard,
+    fileOffset: layout.offset,
+    tensor: new Uint32Array(count),
+  };
+  const patches = { position: new Float64Array(count - strings), tensor: new Uint32Array(count - strings) };
+  let patch = 0;
   let byteLength = 0;
   yield* inTurns(turns, count, (first, end) => {
     for (let i = first; i < end; i++) {
-      const entry = order[template.layout.order[i]!]!;
+      const entry = order[layout.order[i]!]!;
       tensorOf[entry] = i;
       entryOf[i] = entry;
       const shape = shapes[i]!;
       keptShapes[i] = Object.isFrozen(shape) ? shape : [...shape];
+      extents.tensor[i] = i;
+      extents.bytes[i] = sizes[entry]!;
       byteLength += sizes[i]!;
-      if (dtypes[i] !== 'string') continue;
-      stringCount++;
-      stringBytes += sizes[i]!;
+      if (dtypes[entry] === 'string') continue;
+      patches.position[patch] = checksumAt[i]!;
+      patches.tensor[patch++] = i;
     }
   });
   return {
@@ -159,8 +197,8 @@ function* build(
     avoided,
     tensorOf,
     entryOf,
-    stringCount,
-    stringBytes,
+    extents,
+    patches,
     byteLength,
   };
 }

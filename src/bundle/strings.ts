@@ -5,33 +5,51 @@
  */
 
 import { crc32c } from '../native/engine.ts';
+import { inTurns, ONE_TURN, resultOf, type Steps, type Turns } from '../steps.ts';
 import { maskCrc } from './crc.ts';
 import { dataLoss } from './damage.ts';
-import { varintLength, WireReader, WireWriter } from './wire.ts';
+import { WireReader, WireWriter } from './wire.ts';
 
-export function stringsByteLength(elements: readonly Uint8Array[]): number {
-  let size = 4;
-  for (const element of elements) size += varintLength(element.byteLength) + element.byteLength;
-  return size;
+/** A whole string tensor as it is stored, in memory of its own. */
+export interface StoredStrings {
+  readonly kind: 'stored';
+  /** How many strings. */
+  readonly count: number;
+  readonly bytes: Uint8Array;
+  /** The entry's, unmasked. */
+  readonly checksum: number;
 }
 
-/** Writes the elements to `target` at `offset`; returns the entry's unmasked checksum. */
-export function writeStrings(elements: readonly Uint8Array[], target: Uint8Array, offset: number): number {
+/** How much is copied and summed before the event loop may turn. Bytes. */
+const PIECE = 2 ** 20;
+
+export function storedStrings(elements: readonly Uint8Array[]): StoredStrings {
+  return resultOf(storedStringsSteps(elements, ONE_TURN));
+}
+
+/** {@link storedStrings} for long ones. */
+export function* storedStringsSteps(elements: readonly Uint8Array[], turns: Turns): Steps<StoredStrings> {
   const lengths = elements.map((element) => element.byteLength);
   const varints = new WireWriter(elements.length + 16);
   for (const length of lengths) varints.varint(length);
-  let crc = crc32c(fixedLengths(lengths));
-  varints.fixed32(maskCrc(crc));
+  let checksum = crc32c(fixedLengths(lengths));
+  varints.fixed32(maskCrc(checksum));
   const head = varints.view();
-  crc = crc32c(head.subarray(head.length - 4), crc);
-  target.set(head, offset);
-  let at = offset + head.length;
+  checksum = crc32c(head.subarray(head.length - 4), checksum);
+  const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, head.length));
+  bytes.set(head);
+  let at = head.length;
   const start = at;
   for (const element of elements) {
-    target.set(element, at);
+    const copy = (from: number, to: number) => bytes.set(element.subarray(from, to), at + from);
+    yield* inTurns(turns, element.byteLength, copy, PIECE);
     at += element.byteLength;
   }
-  return crc32c(target.subarray(start, at), crc);
+  const sum = (from: number, to: number): void => {
+    checksum = crc32c(bytes.subarray(start + from, start + to), checksum);
+  };
+  yield* inTurns(turns, bytes.length - start, sum, PIECE);
+  return { kind: 'stored', count: elements.length, bytes, checksum };
 }
 
 /** The elements, as views of `bytes`. `expectedCrc`: unmasked, or null not to compare. */

@@ -3,6 +3,7 @@ import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory, TensorSource } from '../tensor/source.ts';
+import type { SourceColumns } from './source-columns.ts';
 
 /** A tensor to be saved, and its key. */
 export interface BundleEntry {
@@ -17,7 +18,7 @@ export interface BundleColumns {
   readonly keys: readonly string[];
   readonly dtypes: readonly DType[];
   readonly shapes: ReadonlyArray<readonly number[]>;
-  readonly sources: readonly TensorSource[];
+  readonly sources: SourceColumns;
 }
 
 export interface PlanOptions {

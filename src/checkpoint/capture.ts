@@ -1,6 +1,7 @@
 import type { BundleColumns } from '../bundle/index.ts';
+import { SourceColumns } from '../bundle/source-columns.ts';
 import { invalidArgument } from '../errors.ts';
-import { inTurns, isThenable, ONE_TURN, resultOf, type Steps, type Turns, wait } from '../steps.ts';
+import { isThenable, ONE_TURN, resultOf, type Steps, type Turns, wait } from '../steps.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { TensorSource } from '../tensor/source.ts';
 import { attributeKey } from './keys.ts';
@@ -18,55 +19,83 @@ export interface Capture {
 
 /** The values of a tree as they are at one moment. Whoever makes one releases it, whatever becomes of the save. */
 export class Frozen {
-  readonly dtypes: DType[] = [];
-  readonly shapes: (readonly number[])[] = [];
-  readonly sources: (TensorSource | Promise<TensorSource>)[] = [];
-  readonly #snapshots: Snapshot[] = [];
+  readonly #tree: ObjectTree;
+  readonly dtypes: DType[];
+  readonly shapes: (readonly number[])[];
+  /** A row for each value, and one for the object graph. */
+  readonly sources: SourceColumns;
+  /** Rows whose source is still on its way. */
+  readonly #pending = new Map<number, Promise<TensorSource>>();
   #owned: Snapshot[] = [];
-  #pending = false;
+  #checkedBuffers = 0;
 
-  /** Freezes the values of a tree from `first` up to `end`. */
-  freeze(tree: ObjectTree, first: number, end: number): void {
-    let row = first;
-    const where = () => keyOf(tree, row);
-    const capture = () => {
-      for (; row < end; row++) {
-        const value = tree.values[row]!;
-        const snapshot = value.capture();
-        this.#snapshots.push(snapshot);
-        if (snapshot.release !== undefined) this.#owned.push(snapshot);
-        this.dtypes.push(value.dtype);
-        this.shapes.push(value.shape);
-      }
-    };
-    asked(capture, where);
+  constructor(tree: ObjectTree) {
+    const rows = tree.values.length + 1;
+    this.#tree = tree;
+    this.dtypes = new Array<DType>(rows);
+    this.shapes = new Array<readonly number[]>(rows);
+    this.sources = new SourceColumns(rows);
   }
 
-  /** Asks where they are; once many are frozen, so that an adapter can take all of its own when asked for the first. */
-  locate(tree: ObjectTree, first: number, end: number): void {
+  /**
+   * Freezes the values from `first` up to `end`, which come one after the other. They are asked where they are once all
+   * of these are frozen, so that an adapter can take all of its own when asked for the first.
+   */
+  freeze(first: number, end: number): void {
+    const { values } = this.#tree;
+    const snapshots = new Array<Snapshot>(end - first);
     let row = first;
-    const where = () => keyOf(tree, row);
-    const ask = () => {
+    const where = () => keyOf(this.#tree, row);
+    const capture = () => {
       for (; row < end; row++) {
-        const { source } = this.#snapshots[row]!;
-        if (isThenable(source)) this.#pending = true;
-        this.sources.push(source);
+        const value = values[row]!;
+        const snapshot = value.capture();
+        snapshots[row - first] = snapshot;
+        if (snapshot.release !== undefined) this.#owned.push(snapshot);
+        this.dtypes[row] = value.dtype;
+        this.shapes[row] = value.shape;
       }
     };
-    asked(ask, where);
+    const locate = () => {
+      for (row = first; row < end; row++) this.#locate(snapshots[row - first]!.source);
+    };
+    asked(capture, where);
+    asked(locate, where);
+  }
+
+  #locate(source: TensorSource | Promise<TensorSource>): void {
+    if (isThenable(source)) {
+      const row = this.sources.addUnknown();
+      this.#pending.set(row, source);
+      return;
+    }
+    this.sources.add(source);
+    this.#checkBuffers(this.sources.length - 1);
+  }
+
+  /** Checks the buffers that have come with a row. */
+  #checkBuffers(row: number): void {
+    const { buffers } = this.sources;
+    for (; this.#checkedBuffers < buffers.length; this.#checkedBuffers++) {
+      const buffer = buffers[this.#checkedBuffers]!;
+      if (!(buffer instanceof ArrayBuffer) || (buffer as { resizable?: boolean }).resizable) {
+        checkBuffer(buffer, keyOf(this.#tree, row));
+      }
+    }
   }
 
   /** Waits for sources that are still on their way. */
-  *settled(): Steps<TensorSource[]> {
-    if (this.#pending) {
-      // All settle, also if one fails: what is still being copied must not be released yet.
-      const settled = yield* wait(Promise.allSettled(this.sources));
-      for (const [i, result] of settled.entries()) {
-        if (result.status === 'rejected') throw result.reason;
-        this.sources[i] = result.value;
-      }
+  *settled(): Steps<void> {
+    if (this.#pending.size === 0) return;
+    const rows = [...this.#pending.keys()];
+    // All settle, also if one fails: what is still being copied must not be released yet.
+    const settled = yield* wait(Promise.allSettled(this.#pending.values()));
+    this.#pending.clear();
+    for (const [i, result] of settled.entries()) {
+      if (result.status === 'rejected') throw result.reason;
+      this.sources.set(rows[i]!, result.value);
+      this.#checkBuffers(rows[i]!);
     }
-    return this.sources as TensorSource[];
   }
 
   /** Tells every owner that its bytes are no longer needed. May be called again; only the first counts. */
@@ -82,29 +111,24 @@ export class Capturer {
   #last: Structure | undefined;
 
   *capture(tree: ObjectTree, frozen: Frozen, turns: Turns): Steps<Capture> {
-    const sources = yield* frozen.settled();
+    yield* frozen.settled();
     this.#last = yield* structureOf(tree, this.#last, turns);
     const { keys, graph } = this.#last;
-    const tensors = sources.length;
-    let checked: ArrayBufferLike | undefined;
-    yield* inTurns(turns, tensors, (first, end) => {
-      for (let row = first; row < end; row++) {
-        const source = sources[row]!;
-        // Sizes and counts are checked by the planner.
-        if (source.kind !== 'memory' || source.bytes.buffer === checked) continue;
-        checked = source.bytes.buffer;
-        checkBuffer(checked, keys[row]!);
-      }
-    });
-    frozen.dtypes.push('string');
-    frozen.shapes.push([]);
-    sources.push({ kind: 'strings', elements: [graph] });
-    return { columns: { keys, dtypes: frozen.dtypes, shapes: frozen.shapes, sources }, tensors };
+    const { dtypes, shapes, sources } = frozen;
+    const tensors = tree.values.length;
+    // Sizes and counts are checked by the planner.
+    dtypes[tensors] = 'string';
+    shapes[tensors] = SCALAR;
+    sources.add(graph);
+    return { columns: { keys, dtypes, shapes, sources }, tensors };
   }
 }
 
+const SCALAR: readonly number[] = Object.freeze([]);
+
 function keyOf(tree: ObjectTree, row: number): string {
-  const id = tree.valueStart.findLastIndex((start) => start <= row);
+  let id = tree.valueStart.length - 2;
+  while (tree.valueStart[id]! > row) id--;
   return attributeKey(resultOf(tree.paths.escaped(ONE_TURN))[id]!, tree.values[row]!.attribute);
 }
 

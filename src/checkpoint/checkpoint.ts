@@ -41,8 +41,9 @@ export interface CheckpointOptions {
  * ```
  *
  * Operations of one Checkpoint run one after the other, in the order in which they were called. A write that has
- * nothing to wait for has captured its values when the call returns (above 32,768 objects: when it resolves), and is
- * mostly on its way: planning takes 10 ms of the caller's turn at most, the rest waits for the event loop to turn.
+ * nothing to wait for has captured its values when the call returns (above 32,768 objects: when it resolves). One of up
+ * to 256 values is on its way by then, too; of more, planning takes some milliseconds of the caller's turn, and the rest
+ * waits for the event loop to turn.
  */
 export class Checkpoint {
   /** Number of the last save, an int64 scalar; restored with the checkpoint. */
@@ -69,8 +70,9 @@ export class Checkpoint {
     this.#resolve = createResolver(adapters);
     this.#restorer = new Restorer(this.#resolve);
     this.#objects = new RootObjects(this, objects, this.saveCounter);
-    for (const [name, value] of this.#objects.node(() => false).children!()) {
-      this.#resolve(value, () => `checkpoint[${JSON.stringify(name)}]`);
+    const given = this.#objects.children(false);
+    for (let i = 0; i < given.length; i++) {
+      this.#resolve(given.value(i), () => `checkpoint[${JSON.stringify(given.name(i))}]`);
     }
     this.#host = {
       resolve: this.#resolve,
@@ -90,7 +92,9 @@ export class Checkpoint {
 
   /** A Checkpoint may be part of another one. */
   checkpointChildren(): Record<string, unknown> {
-    return Object.fromEntries(this.#objects.node(() => this.#counterCreated).children!());
+    const children = this.#objects.children(this.#counterCreated);
+    const names = Array.from({ length: children.length }, (_, i) => children.name(i));
+    return Object.fromEntries(names.map((name, i) => [name, children.value(i)]));
   }
 
   /** How the tensors of the first adapter that has more than one way get to disk at present; undefined without one. */

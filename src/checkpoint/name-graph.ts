@@ -32,7 +32,7 @@ export function graphByNames(tree: ObjectTree, storedKeys: Iterable<string>): Ob
   const nodeCount = tree.nodes.length + 1;
   return {
     nodeCount,
-    childStart: [...tree.edgeStart, tree.edgeTargets.length],
+    childStart: [...Array.from(tree.edgeStart), tree.edgeTargets.length],
     childIds: tree.edgeTargets,
     childNames: tree.edgeNames,
     attributeStart,

@@ -32,10 +32,27 @@ export class ObjectNumbers {
 
   set(object: object, number: number): void {
     const own = hostTensorNumber(object);
+    if (own < 0) this.#others.set(object, number);
+    else this.#pageOf(own)[own % PAGE] = number + 1;
+  }
+
+  /** The number of an object, which is from now on this one if it has none. */
+  getOrSet(object: object, number: number): number {
+    const own = hostTensorNumber(object);
     if (own < 0) {
-      this.#others.set(object, number);
-      return;
+      const given = this.#others.get(object);
+      if (given === undefined) this.#others.set(object, number);
+      return given ?? number;
     }
+    const page = this.#pageOf(own);
+    const given = page[own % PAGE]!;
+    if (given !== 0) return given - 1;
+    page[own % PAGE] = number + 1;
+    return number;
+  }
+
+  /** The page of a number, made where there is none. */
+  #pageOf(own: number): Uint32Array {
     let page = this.#page(own);
     if (page === undefined) {
       page = new Uint32Array(PAGE);
@@ -43,7 +60,7 @@ export class ObjectNumbers {
       this.#last = page;
       this.#pages.set(this.#lastPage, page);
     }
-    page[own % PAGE] = number + 1;
+    return page;
   }
 
   #page(own: number): Uint32Array | undefined {

@@ -1,5 +1,6 @@
 import type { BundleEntryInfo } from '../bundle/index.ts';
 import { type Steps, type Turns, wait } from '../steps.ts';
+import { type ChildList, childList } from './child-list.ts';
 import { attributeName } from './keys.ts';
 import { attributeRow, Holds, type ObjectGraph } from './object-graph.ts';
 import { ObjectNumbers } from './object-numbers.ts';
@@ -111,12 +112,12 @@ export class RestoreSession {
     const { childStart, childIds, childNames, slotStart } = this.#graph;
     for (const id of this.#waiting()) {
       const node = this.#bound[id]!;
-      const names = new Set<string>();
+      let children: ChildList | undefined;
       for (let row = childStart[id]!; row < childStart[id + 1]!; row++) {
-        if (this.#bound[childIds[row]!] === undefined) names.add(childNames[row]!);
-      }
-      if (names.size > 0 && node.children !== undefined) {
-        for (const [name] of node.children()) if (names.has(name)) return true;
+        if (this.#bound[childIds[row]!] !== undefined) continue;
+        children ??= childList(node);
+        if (children === undefined) break;
+        if (children.find(childNames[row]!) !== undefined) return true;
       }
       for (const value of valuesOf(node)) {
         const row = attributeRow(this.#graph, id, attributeName(value.attribute));
@@ -228,16 +229,17 @@ export class RestoreSession {
   /** Binds children that exist now and are not bound yet, and queues them. */
   #matchChildren(id: number, node: TrackableNode, queue: number[]): void {
     const { childStart, childIds, childNames } = this.#graph;
-    let children: ReadonlyMap<string, unknown> | undefined;
+    let children: ChildList | undefined;
     for (let row = childStart[id]!; row < childStart[id + 1]!; row++) {
       const childId = childIds[row]!;
       if (this.#bound[childId] !== undefined) continue;
-      if (node.children === undefined) return;
-      children ??= new Map(node.children());
+      children ??= childList(node);
+      if (children === undefined) return;
       const name = childNames[row]!;
-      if (!children.has(name)) continue;
+      const child = children.find(name);
+      if (child === undefined) continue;
       const where = () => `${node.description}[${JSON.stringify(name)}]`;
-      this.#bind(childId, this.#resolve(children.get(name), where), id);
+      this.#bind(childId, this.#resolve(child.value, where), id);
       queue.push(childId);
     }
   }

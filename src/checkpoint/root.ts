@@ -1,4 +1,5 @@
 import { describeValue, invalidArgument } from '../errors.ts';
+import { type ChildList, ObjectChildren } from './child-list.ts';
 import type { Counter } from './counter.ts';
 import { SAVE_COUNTER } from './keys.ts';
 import type { TrackableNode } from './trackable.ts';
@@ -29,30 +30,55 @@ export class RootObjects {
     return {
       identity: this.#identity,
       description: 'Checkpoint',
-      children: () => this.#children(counter()),
+      list: () => this.children(counter()),
     };
   }
 
-  *#children(counter: boolean): Generator<readonly [string, unknown]> {
-    for (const name of this.#names()) {
-      if (name === SAVE_COUNTER) {
-        throw invalidArgument(
-          `checkpoint[${JSON.stringify(name)}]: the Checkpoint has a save counter of its own; choose another name.`,
-        );
-      }
-      yield [name, this.#objects[name]];
-    }
-    if (counter) yield [SAVE_COUNTER, this.#counter];
+  /** With `counter`, the save counter is one of them. */
+  children(counter: boolean): ChildList {
+    return new RootChildren(this.#objects, this.#names(), counter ? this.#counter : undefined);
   }
 
   #names(): readonly string[] {
     const given = Object.keys(this.#objects);
     const last = this.#sorted;
     if (given.length !== last.given.length || given.some((name, i) => name !== last.given[i])) {
+      if (given.includes(SAVE_COUNTER)) {
+        throw invalidArgument(
+          `checkpoint[${JSON.stringify(SAVE_COUNTER)}]: the Checkpoint has a save counter of its own; choose another name.`,
+        );
+      }
       // By code point, as Python compares; JavaScript's < compares UTF-16 units.
       const names = [...given].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
       this.#sorted = { given, names };
     }
     return this.#sorted.names;
+  }
+}
+
+/** The objects, in the order of their names, and the counter. */
+class RootChildren extends ObjectChildren {
+  readonly #counter: Counter | undefined;
+
+  constructor(objects: Readonly<Record<string, unknown>>, names: readonly string[], counter: Counter | undefined) {
+    super(objects, names);
+    this.#counter = counter;
+  }
+
+  override get length(): number {
+    return super.length + (this.#counter === undefined ? 0 : 1);
+  }
+
+  override name(index: number): string {
+    return index < super.length ? super.name(index) : SAVE_COUNTER;
+  }
+
+  override value(index: number): unknown {
+    return index < super.length ? super.value(index) : this.#counter;
+  }
+
+  override find(name: string): { readonly value: unknown } | undefined {
+    if (name !== SAVE_COUNTER) return super.find(name);
+    return this.#counter === undefined ? undefined : { value: this.#counter };
   }
 }

@@ -1,3 +1,4 @@
+import { type StoredStrings, storedStringsSteps } from '../bundle/strings.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { attributeKey, OBJECT_GRAPH_KEY } from './keys.ts';
 import { encodeObjectGraph } from './object-graph.ts';
@@ -21,8 +22,8 @@ export interface Structure extends Pick<ObjectTree, (typeof COLUMNS)[number]> {
   readonly attributes: readonly string[];
   /** The key of each value, and behind them that of the graph. */
   readonly keys: readonly string[];
-  /** The object graph, serialized. */
-  readonly graph: Uint8Array;
+  /** The object graph, serialized, as the string tensor that it is. */
+  readonly graph: StoredStrings;
 }
 
 /**
@@ -46,7 +47,8 @@ export function* structureOf(tree: ObjectTree, last: Structure | undefined, turn
       }
     }
   });
-  const graph = yield* encodeObjectGraph(yield* graphOfTree(tree, keys, turns), turns);
+  const serialized = yield* encodeObjectGraph(yield* graphOfTree(tree, keys, turns), turns);
+  const graph = yield* storedStringsSteps([serialized], turns);
   keys.push(OBJECT_GRAPH_KEY);
   const columns = { edgeStart, edgeTargets, edgeNames, valueStart, slotStart, slotVariables, slotNames, slotIds };
   return { ...columns, attributes, keys, graph };
@@ -61,7 +63,7 @@ function* isSame(tree: ObjectTree, last: Structure, turns: Turns): Steps<boolean
     for (let row = first; same && row < end; row++) same = tree.values[row]!.attribute === attributes[row];
   });
   for (const column of COLUMNS) {
-    const [now, before]: [readonly unknown[], readonly unknown[]] = [tree[column], last[column]];
+    const [now, before]: [ArrayLike<unknown>, ArrayLike<unknown>] = [tree[column], last[column]];
     yield* inTurns(turns, before.length, (first, end) => {
       for (let row = first; same && row < end; row++) same = now[row] === before[row];
     });

@@ -2,6 +2,7 @@ import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory, TensorSource } from '../tensor/source.ts';
+import type { ChildList } from './child-list.ts';
 
 /**
  * What an object in a checkpoint's tree is to the checkpoint: a node of TensorFlow's object graph
@@ -17,8 +18,8 @@ export interface TrackableNode {
   readonly description: string;
   /** Edges, in order: local name → any trackable. Evaluated anew at every save and restore. */
   children?(): Iterable<readonly [name: string, value: unknown]>;
-  /** The same as children(), whose names are known to be distinct. Internal: arrays and objects may have very many. */
-  eachChild?(visit: (name: string, value: unknown) => void): void;
+  /** Instead of children(), where their names are known to be distinct. Internal: arrays and objects may have very many. */
+  list?(): ChildList;
   /** The node's own values. Most nodes have none or one. */
   values?(): readonly TrackableValue[];
   /** Instead of values(), where it is always this one: there may be a million such nodes. */

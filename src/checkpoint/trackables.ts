@@ -10,11 +10,11 @@ import {
   toHostTensor,
 } from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
+import { ArrayChildren, type ChildList, ObjectChildren } from './child-list.ts';
 import { type Counter, type CounterDType, isCounter } from './counter.ts';
 import { PYTHON_STATE, VARIABLE_VALUE } from './keys.ts';
 import {
   type Adapter,
-  type Destination,
   type HasCheckpointChildren,
   type SelfDescribing,
   type Serializable,
@@ -46,8 +46,8 @@ export function createResolver(adapters: readonly Adapter[]): Resolve {
     }
     if (isSerializable(value)) return stateNode(value);
     if (isHostTensorLike(value)) return plainTensorNode(value, where);
-    if (Array.isArray(value)) return arrayNode(value);
-    if (isPlainObject(value)) return plainNode(value as Record<string, unknown>);
+    if (Array.isArray(value)) return new ArrayNode(value);
+    if (isPlainObject(value)) return new PlainNode(value as Record<string, unknown>);
     throw unsupported(value, where);
   };
 }
@@ -90,21 +90,14 @@ function plainTensor(value: HostTensorInit, path: string): HostTensor {
 }
 
 /**
- * A HostTensor of fixed width is node, value and snapshot in one small object that is made once: its dtype, shape and
- * memory never change, and there may be a million of them.
+ * A HostTensor of fixed width is node, value, snapshot, source and destination in one small object that is made once: its
+ * dtype, shape and memory never change, and there may be a million of them.
  */
 class TensorLeaf implements TrackableNode, TrackableValue, Snapshot {
   readonly identity: HostTensor;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** Where it is, both ways. */
-  readonly source: { readonly kind: 'memory'; readonly bytes: MemoryRange };
 
   constructor(tensor: HostTensor) {
     this.identity = tensor;
-    this.dtype = tensor.dtype;
-    this.shape = tensor.shape;
-    this.source = { kind: 'memory', bytes: tensor.memory };
   }
 
   get description(): string {
@@ -119,12 +112,32 @@ class TensorLeaf implements TrackableNode, TrackableValue, Snapshot {
     return VARIABLE_VALUE;
   }
 
-  get destination(): Destination {
-    return this.source;
+  get dtype(): DType {
+    return this.identity.dtype;
+  }
+
+  get shape(): readonly number[] {
+    return this.identity.shape;
   }
 
   capture(): this {
     return this;
+  }
+
+  get source(): this {
+    return this;
+  }
+
+  get destination(): this {
+    return this;
+  }
+
+  get kind(): 'memory' {
+    return 'memory';
+  }
+
+  get bytes(): MemoryRange {
+    return this.identity.memory;
   }
 }
 
@@ -276,26 +289,34 @@ function objectNode(value: HasCheckpointChildren): TrackableNode {
   };
 }
 
-/** Arrays and plain objects, whose children the walk takes without a pair for each. */
-function arrayNode(items: readonly unknown[]): TrackableNode {
-  return {
-    identity: items,
-    description: 'Array',
-    children: () => Array.from(items, (item, i) => [String(i), item] as const),
-    eachChild(visit) {
-      // Not forEach(): a hole is reported as the undefined that it reads as.
-      for (let i = 0; i < items.length; i++) visit(String(i), items[i]);
-    },
-  };
+class ArrayNode implements TrackableNode {
+  readonly identity: readonly unknown[];
+
+  constructor(items: readonly unknown[]) {
+    this.identity = items;
+  }
+
+  get description(): string {
+    return 'Array';
+  }
+
+  list(): ChildList {
+    return new ArrayChildren(this.identity);
+  }
 }
 
-function plainNode(object: Record<string, unknown>): TrackableNode {
-  return {
-    identity: object,
-    description: 'object',
-    children: () => Object.entries(object),
-    eachChild(visit) {
-      for (const name of Object.keys(object)) visit(name, object[name]);
-    },
-  };
+class PlainNode implements TrackableNode {
+  readonly identity: Record<string, unknown>;
+
+  constructor(object: Record<string, unknown>) {
+    this.identity = object;
+  }
+
+  get description(): string {
+    return 'object';
+  }
+
+  list(): ChildList {
+    return new ObjectChildren(this.identity);
+  }
 }

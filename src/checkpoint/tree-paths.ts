@@ -1,5 +1,6 @@
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { childPath, slotPath } from './keys.ts';
+import { NumberColumn } from './number-column.ts';
 
 /** A slot variable's place: it has no parent, but an optimizer and the variable that it belongs to. */
 interface SlotPlace {
@@ -10,9 +11,13 @@ interface SlotPlace {
 
 /** How each node of a tree was first reached, and what it is called therefore. Node 0 is the root. */
 export class TreePaths {
-  readonly #parent: number[] = [-1];
+  readonly #parent = new NumberColumn();
   readonly #name: string[] = [''];
   readonly #slots = new Map<number, SlotPlace>();
+
+  constructor() {
+    this.#parent.push(-1);
+  }
 
   /** The next node, reached from `parent`. */
   addChild(parent: number, name: string): void {
@@ -33,7 +38,7 @@ export class TreePaths {
     paths[0] = '';
     const compose = (first: number, end: number): void => {
       for (let id = Math.max(1, first); id < end; id++) {
-        const parent = this.#parent[id]!;
+        const parent = this.#parent.at(id);
         if (parent >= 0) {
           paths[id] = childPath(paths[parent]!, this.#name[id]!);
           continue;
@@ -50,7 +55,7 @@ export class TreePaths {
   globalNames(): string[] {
     const names = [''];
     for (let id = 1; id < this.#parent.length; id++) {
-      const above = this.#parent[id]!;
+      const above = this.#parent.at(id);
       names.push(above <= 0 ? this.#name[id]! : `${names[above]}/${this.#name[id]}`);
     }
     return names;
@@ -59,7 +64,7 @@ export class TreePaths {
   /** For messages: `checkpoint["layers"]["0"]`. */
   describe(id: number): string {
     const names: string[] = [];
-    for (let at = id; at > 0; at = this.#parent[at]!) names.push(`[${JSON.stringify(this.#name[at])}]`);
+    for (let at = id; at > 0; at = this.#parent.at(at)) names.push(`[${JSON.stringify(this.#name[at])}]`);
     return `checkpoint${names.reverse().join('')}`;
   }
 }

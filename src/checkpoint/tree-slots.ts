@@ -57,7 +57,7 @@ function collectSlots(
     // As in TensorFlow, a slot is saved only with its variable: one that isn't in the tree has no path to name it by.
     if (id === undefined || id >= owners) continue;
     const slotNode = resolve(slot, () => `${where()} (the slot '${name}')`);
-    if (slotNode.children !== undefined) {
+    if (slotNode.children !== undefined || slotNode.list !== undefined) {
       throw invalidArgument(`${where()}: the slot '${name}' has children of its own; a slot variable must have none.`);
     }
     const list = byName.get(name);

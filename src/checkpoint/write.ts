@@ -31,11 +31,12 @@ export interface WriteHost {
 }
 
 /**
- * What a write takes of the caller's turn, milliseconds, before its planning gives way to others: enough for thousands
- * of values once V8 has compiled the code. Planned and submitted within it, a write commits even if JavaScript never
- * yields again.
+ * A tree of up to so many values is planned and submitted in the turn in which it was captured: from then on the write
+ * commits even if JavaScript never yields again. Those of more values are, as far as that takes no more of it than
+ * {@link FIRST_TURN_MILLISECONDS}: thousands, once V8 has compiled the code.
  */
-const FIRST_TURN_MILLISECONDS = 10;
+const VALUES_AT_ONCE = 256;
+const FIRST_TURN_MILLISECONDS = 4;
 
 /** What a write does besides writing. */
 export interface WriteExtras extends Pick<WriteRequest, 'createdDirectories' | 'finish' | 'onWarning' | 'atOnce'> {
@@ -161,20 +162,15 @@ export class Write implements WriteHandle {
   *#write(storeSaveCounter: boolean): Steps<WriteStats> {
     const { createdDirectories } = this.#extras;
     this.#stopIfFailed();
-    const turns = this.#extras.atOnce ? ONE_TURN : new ShortTurns(FIRST_TURN_MILLISECONDS);
-    const walk = { prepare: true, turns };
+    const walk = { prepare: true, turns: this.#extras.atOnce ? ONE_TURN : new ShortTurns(FIRST_TURN_MILLISECONDS) };
     const tree = yield* walkSteps(this.#host.root(storeSaveCounter), this.#host.resolve, walk);
     this.#stopIfFailed();
     announceWrite(tree.idOf, this.finished);
-    const frozen = new Frozen();
+    const turns = tree.values.length <= VALUES_AT_ONCE ? ONE_TURN : walk.turns;
+    const frozen = new Frozen(tree);
     this.#frozen = frozen;
     const freezing = tree.nodes.length <= VISITED_AT_ONCE ? ONE_TURN : turns;
-    const { length } = tree.values;
-    yield* inTurns(freezing, length, (first, end) => {
-      frozen.freeze(tree, first, end);
-      // In the same turn: until it is asked for its source, a snapshot may not hold its value yet.
-      frozen.locate(tree, first, end);
-    });
+    yield* inTurns(freezing, tree.values.length, (first, end) => frozen.freeze(first, end));
     const { columns, tensors } = yield* this.#host.capturer.capture(tree, frozen, turns);
     this.#stopIfFailed();
 

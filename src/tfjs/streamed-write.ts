@@ -46,9 +46,8 @@ export async function writeStreamed(
 
 async function write(prefix: string, root: TrackableNode, fill: Fill, signal: AbortSignal | undefined): Promise<void> {
   const tree = walkNow(root, (value) => value as TrackableNode);
-  const frozen = new Frozen();
-  frozen.freeze(tree, 0, tree.values.length);
-  frozen.locate(tree, 0, tree.values.length);
+  const frozen = new Frozen(tree);
+  frozen.freeze(0, tree.values.length);
   const turns = new ShortTurns();
   const { columns } = await promiseOf(new Capturer().capture(tree, frozen, turns));
   const directory = dirname(prefix);

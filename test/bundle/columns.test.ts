@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type BundleColumns, BundlePlanner } from '../../src/bundle/index.ts';
 import { IndexTable } from '../../src/bundle/index-table.ts';
 import { sortedNumbers } from '../../src/bundle/sort.ts';
+import { SourceColumns } from '../../src/bundle/source-columns.ts';
 import { ONE_TURN, promiseOf, resultOf, type Turns } from '../../src/steps.ts';
 
 /** Gives way wherever it may, and counts how often. */
@@ -93,10 +94,12 @@ describe('a plan made in many turns', () => {
     keys: names,
     dtypes: names.map((_, i) => (i % 5 === 4 ? 'string' : 'uint8')),
     shapes: names.map((_, i) => (i % 5 === 4 ? [] : [sizes[i % sizes.length]!])),
-    sources: names.map((_, i) =>
-      i % 5 === 4
-        ? { kind: 'strings', elements: [Buffer.from(names[i]!)] }
-        : { kind: 'memory', bytes: new Uint8Array(sizes[i % sizes.length]!) },
+    sources: SourceColumns.of(
+      names.map((_, i) =>
+        i % 5 === 4
+          ? { kind: 'strings', elements: [Buffer.from(names[i]!)] }
+          : { kind: 'memory', bytes: new Uint8Array(sizes[i % sizes.length]!) },
+      ),
     ),
   });
 

@@ -8,7 +8,7 @@ import { decodeHeader, encodeEntry, encodeHeader } from '../../src/bundle/messag
 import { parseIndex } from '../../src/bundle/parse-index.ts';
 import { encodeSliceKey } from '../../src/bundle/slice-keys.ts';
 import { uncompress } from '../../src/bundle/snappy.ts';
-import { readStrings, stringsByteLength, writeStrings } from '../../src/bundle/strings.ts';
+import { readStrings, storedStrings } from '../../src/bundle/strings.ts';
 import { compareBytes } from '../../src/bundle/table-format.ts';
 import { forEachEntry, openTable } from '../../src/bundle/table-reader.ts';
 import { shortestSeparator, shortSuccessor } from '../../src/bundle/table-writer.ts';
@@ -202,9 +202,8 @@ describe('strings', () => {
   it('come back as they were written', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(bytes(5), bytes(300))), (elements) => {
-        const stored = new Uint8Array(stringsByteLength(elements));
-        const crc = writeStrings(elements, stored, 0);
-        const found = readStrings(stored, elements.length, crc);
+        const { bytes: stored, checksum, count } = storedStrings(elements);
+        const found = readStrings(stored, count, checksum);
         expect(found.map((e) => [...e])).toEqual(elements.map((e) => [...e]));
       }),
     );
@@ -212,8 +211,7 @@ describe('strings', () => {
 
   it('a changed byte, another count or another length is DATA_LOSS', () => {
     const elements = [Buffer.from('ab'), Buffer.from('c'.repeat(200))];
-    const stored = new Uint8Array(stringsByteLength(elements));
-    const crc = writeStrings(elements, stored, 0);
+    const { bytes: stored, checksum: crc } = storedStrings(elements);
     for (let at = 0; at < stored.length; at++) {
       const copy = stored.slice();
       copy[at]! ^= 4;

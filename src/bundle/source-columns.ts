@@ -1,0 +1,71 @@
+import type { MemoryRange } from '../tensor/memory.ts';
+import type { DeviceMemory, TensorSource } from '../tensor/source.ts';
+import { BufferNumbers } from './buffer-numbers.ts';
+import { type StoredStrings, storedStrings } from './strings.ts';
+
+/** What is no memory of JavaScript's, or says more than where that is. */
+export type OtherSource = StoredStrings | DeviceMemory | Extract<TensorSource, { readonly kind: 'address' }>;
+
+/**
+ * Where the bytes of the tensors to be saved are, a row each. Objects, of which there may be a million, are looked at once,
+ * here: planning reads columns, and what is planned is what was there when the row was made. Strings are copied.
+ */
+export class SourceColumns {
+  /** Bytes as they are stored. */
+  readonly byteLength: Float64Array;
+  /** Of the rows in memory of JavaScript's: the number of its buffer, and where they begin in that. Bytes. */
+  readonly buffer: Uint32Array;
+  readonly byteOffset: Float64Array;
+  /** The other rows. */
+  readonly others = new Map<number, OtherSource>();
+  readonly #buffers = new BufferNumbers();
+  #length = 0;
+
+  /** @param capacity rows that there will be. */
+  constructor(capacity: number) {
+    this.byteLength = new Float64Array(capacity);
+    this.buffer = new Uint32Array(capacity);
+    this.byteOffset = new Float64Array(capacity);
+  }
+
+  static of(sources: readonly TensorSource[]): SourceColumns {
+    const columns = new SourceColumns(sources.length);
+    for (const source of sources) columns.add(source);
+    return columns;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** By their numbers. */
+  get buffers(): readonly ArrayBufferLike[] {
+    return this.#buffers.buffers;
+  }
+
+  add(source: TensorSource | StoredStrings): void {
+    this.set(this.#length++, source);
+  }
+
+  /** A row whose source isn't known yet: for {@link set}. */
+  addUnknown(): number {
+    return this.#length++;
+  }
+
+  set(row: number, source: TensorSource | StoredStrings): void {
+    if (source.kind === 'memory') this.#setMemory(row, source.bytes);
+    else if (source.kind === 'strings') this.#setOther(row, storedStrings(source.elements));
+    else this.#setOther(row, source);
+  }
+
+  #setMemory(row: number, bytes: MemoryRange): void {
+    this.byteLength[row] = bytes.byteLength;
+    this.byteOffset[row] = bytes.byteOffset;
+    this.buffer[row] = this.#buffers.numberOf(bytes);
+  }
+
+  #setOther(row: number, source: OtherSource): void {
+    this.byteLength[row] = source.kind === 'stored' ? source.bytes.byteLength : source.byteLength;
+    this.others.set(row, source);
+  }
+}
