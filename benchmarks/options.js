@@ -5,7 +5,11 @@ import { layoutNames } from './lib/layouts.js';
 import { parseCount, parseDuration, parseSize, UsageError } from './lib/units.js';
 import { peerNames } from './peers/peers.js';
 
-export const experimentNames = /** @type {const} */ (['throughput', 'series', 'small', 'tax', 'cache', 'terabyte']);
+/** Every experiment, and the minutes that it may take. */
+export const experimentMinutes = { throughput: 10, layouts: 4, series: 3, small: 1, tax: 2, cache: 2, terabyte: 3 };
+export const experimentNames = /** @type {Array<keyof typeof experimentMinutes>} */ (Object.keys(experimentMinutes));
+/** Fewer rounds say nothing, whatever the time. */
+export const LEAST_ROUNDS = 3;
 
 export const usage = `Usage: npm run bench -- DIRECTORY [EXPERIMENT …] [options]
 
@@ -13,6 +17,7 @@ Measures saving and restoring on the disk of DIRECTORY, against what that disk c
 
 Experiments (default: throughput; "all" runs every one)
   throughput  durable save and cold, verified resume against the disk's limit and the peers
+  layouts     the same with one tensor, with many small ones, with odd sizes, with those of a large model; no peers
   series      the same from small to large states, and from few to many tensors
   small       a 1 MiB checkpoint against the disk's own flushes
   tax         what back-to-back saves take from a training loop that keeps all cores busy
@@ -31,16 +36,23 @@ How
   --env NAME=VALUE     for our processes only, such as an engine's switch; may be repeated
 Against what
   --limit all|fio|raw  how the disk's limit is found (default all)
-  --search SIZE        moved by each try of the search (default: the state's size, at most 1GiB)
+  --search SIZE        moved by each try of the search (default: the state's size, at most 512MiB)
+  --search-again       forget the best settings of an earlier run, of the disk and of the peers
   --peers NAME,…|none  ${peerNames.join(', ')} (default: all that a Python environment here has)
   --python PATH        that environment's python (default: .venv-peers, .venv-oracle, python3)
-  --rounds N           each measures everybody in turns (default 7)
-  --peer-rounds N      of these, rounds in which the peers take part (default: all)
+  --minutes N          time for each experiment: fewer rounds where they would take longer, but ${LEAST_ROUNDS} of each
+                       (default ${Object.entries(experimentMinutes)
+                         .map(([name, minutes]) => `${name} ${minutes}`)
+                         .join(', ')})
+  --rounds N           the most of them; each measures everybody in turns (default 7)
+  --peer-rounds N      of these, rounds in which the peers take part (default: all, as the time allows)
   --sizes SIZE,…  --counts N,…     of series (default 1GiB,4GiB,16GiB and 100,1000,10000,100000,1000000)
 Then
   --mtbf TIME          mean time between failures, for the suggested interval (default 24h)
   --seconds N          length of each measured stretch of tax (default 10)
-  --json FILE          all figures, "-" for standard output    --charts DIRECTORY   SVG
+  --json FILE          all figures, "-" for standard output
+  --charts DIRECTORY   SVG
+  --report FILE        tables in Markdown; in a file with <!-- measured: EXPERIMENT --> … <!-- end --> between these lines
   --help
 `;
 
@@ -70,6 +82,8 @@ export function parseOptions(argv) {
         env: { type: 'string', multiple: true },
         limit: text,
         search: text,
+        'search-again': { type: 'boolean' },
+        minutes: text,
         peers: text,
         python: text,
         rounds: text,
@@ -80,6 +94,7 @@ export function parseOptions(argv) {
         seconds: text,
         json: text,
         charts: text,
+        report: text,
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -104,7 +119,7 @@ export function parseOptions(argv) {
       ? [...experimentNames]
       : named.length > 0
         ? list('The experiment', named.join(','), experimentNames)
-        : ['throughput'],
+        : [/** @type {const} */ ('throughput')],
     size,
     layouts: layoutList,
     tensors: values.tensors ? parseCount('--tensors', values.tensors, 1, 10_000_000) : undefined,
@@ -124,7 +139,9 @@ export function parseOptions(argv) {
     durable: !values['no-durable'],
     env: Object.fromEntries((values.env ?? []).map(assignment)),
     limit: oneOf('--limit', values.limit ?? 'all', /** @type {const} */ (['all', 'fio', 'raw'])),
-    search: values.search ? parseSize('--search', values.search) : Math.min(size, 2 ** 30),
+    search: values.search ? parseSize('--search', values.search) : Math.min(size, 2 ** 29),
+    searchAgain: values['search-again'] ?? false,
+    minutes: values.minutes ? parseCount('--minutes', values.minutes, 1, 10_000) : undefined,
     peers:
       peers === 'auto' || peers === 'none' ? /** @type {'auto' | 'none'} */ (peers) : list('--peers', peers, peerNames),
     python: values.python,
@@ -138,10 +155,35 @@ export function parseOptions(argv) {
     seconds: parseCount('--seconds', values.seconds ?? '10', 1, 3600),
     json: values.json,
     charts: values.charts,
+    report: values.report,
   };
 }
 
 /** @typedef {NonNullable<ReturnType<typeof parseOptions>>} BenchOptions */
+
+const elsewhere = ['--json', '--charts', '--report', '--python', '--search-again'];
+const switches = ['--search-again', '--no-durable'];
+
+/**
+ * The command as somebody else would type it for the same figures: no place of this machine is in it.
+ * @param {readonly string[]} argv without the directory
+ * @param {string} [experiment] this one alone
+ */
+export function commandOf(argv, experiment) {
+  const words = experiment && experiment !== 'throughput' ? [experiment] : [];
+  for (let at = 0; at < argv.length; at++) {
+    const word = /** @type {string} */ (argv[at]);
+    const name = /** @type {string} */ (word.split('=')[0]);
+    const whole = [word];
+    if (!word.startsWith('--')) {
+      if (!experiment) words.push(word);
+      continue;
+    }
+    if (word === name && !switches.includes(name)) whole.push(...argv.slice(++at, at + 1));
+    if (!elsewhere.includes(name)) words.push(...whole);
+  }
+  return `npm run bench -- DIR ${words.join(' ')}`.trim();
+}
 
 /** @template {string} T @param {string} option @param {string} value @param {readonly T[]} choices @returns {T} */
 function oneOf(option, value, choices) {

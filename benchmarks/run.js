@@ -27,6 +27,7 @@ try {
     },
   });
   clear();
+  if (all.failed.length > 0) process.exitCode = 1;
   if (options.json === '-') process.stdout.write(`${JSON.stringify(all, null, 2)}\n`);
 } catch (error) {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');

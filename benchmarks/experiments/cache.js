@@ -7,6 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cachedBytes, dropCache, filesBelow } from '../lib/cache.js';
 import { layoutBytes, makeLayout } from '../lib/layouts.js';
+import { markdownTable } from '../lib/markdown.js';
 import { limitMemory } from '../lib/memory-limit.js';
 import { Ours } from '../lib/ours.js';
 import { formatSize, UsageError } from '../lib/units.js';
@@ -38,8 +39,8 @@ export async function run(context) {
     const limit = limitMemory(memory);
     try {
       const [command, ...args] = [...(limit?.wrap ?? []), process.execPath, ordinary, 'read', data];
-      // Twice: the kernel keeps what was used again before what was used once.
-      for (let turn = 0; turn < 2; turn++) await workspace.run(/** @type {string} */ (command), args);
+      // Once, as in the epoch of a training: what was used again would be kept before what was used once.
+      await workspace.run(/** @type {string} */ (command), args);
       const before = cachedBytes([data]) ?? 0;
       const own = await work(limit?.wrap);
       return { limited: limit !== null, before, after: cachedBytes([data]) ?? 0, own };
@@ -90,14 +91,19 @@ export async function run(context) {
 
 /** @param {Awaited<ReturnType<typeof run>>} result */
 export function describe({ bytes, dataBytes, saves, memoryLimit, checkpoints, plain }) {
-  const row = (
-    /** @type {string} */ name,
-    /** @type {{ before: number, after: number, own: number }} */ { before, after, own },
-  ) =>
-    `  ${name.padEnd(34)} ${formatSize(before)} before, ${formatSize(after)} after; ${formatSize(own)} of its own files cached`;
-  return [
-    `page cache: a job's ${formatSize(dataBytes)} of data beside ${saves} saves and a restore of ${formatSize(bytes)}${memoryLimit ? `, all within ${formatSize(memoryLimit)} of memory` : ''}`,
-    row('checkpoints', checkpoints),
-    row('the same written and read plainly', plain),
-  ].join('\n');
+  const row = (/** @type {string} */ name, /** @type {typeof plain} */ { before, after, own }) => [
+    name,
+    formatSize(before),
+    `${formatSize(after)}: ${before > 0 ? Math.round((after / before) * 100) : 0} %`,
+    formatSize(own),
+  ];
+  return markdownTable(
+    [
+      `${saves} saves and a restore of ${formatSize(bytes)}${memoryLimit ? `, all within ${formatSize(memoryLimit)} of memory` : ', with memory to spare'}`,
+      `of ${formatSize(dataBytes)} of data, cached before`,
+      'after',
+      'of their own files',
+    ],
+    [row('checkpoints', checkpoints), row('the same written and read plainly', plain)],
+  );
 }

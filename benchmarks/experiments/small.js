@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { flushesOf, parseStrace } from '../lib/flushes.js';
 import { makeLayout } from '../lib/layouts.js';
+import { markdownTable } from '../lib/markdown.js';
 import { Ours } from '../lib/ours.js';
 import { quantile, summarize } from '../lib/statistics.js';
 import { formatSummary, formatTime } from '../lib/units.js';
@@ -79,13 +80,21 @@ async function countFlushes({ workspace, progress }, order) {
 
 /** @param {Awaited<ReturnType<typeof run>>} result */
 export function describe({ save, save99, flush, allowed, ofAllowed, flushes }) {
-  return [
-    'small durable saves: 1 MiB until committed',
-    `  save ${formatSummary(save, formatTime)}, 99 % within ${formatTime(save99)}`,
-    `  a plain fdatasync of 4 KiB on this disk ${formatSummary(flush, formatTime)}`,
-    `  ${FLUSHES} of them and ${formatTime(ALLOWANCE_SECONDS)}: ${formatTime(allowed)}; the save takes ${ofAllowed.toFixed(2)} of that`,
-    flushes
-      ? `  ${flushes.calls} flushes, ${flushes.serial} one after the other, ${flushes.renames} renames (strace)`
-      : '  flushes not counted',
-  ].join('\n');
+  return markdownTable(
+    ['a checkpoint of 1 MiB, durable', ''],
+    [
+      ['until committed', `${formatSummary(save, formatTime)}, 99 % within ${formatTime(save99)}`],
+      ['a plain fdatasync of 4 KiB on this disk', formatSummary(flush, formatTime)],
+      [
+        `${FLUSHES} of them and ${formatTime(ALLOWANCE_SECONDS)}`,
+        `${formatTime(allowed)}: the save takes ${ofAllowed.toFixed(2)} of that`,
+      ],
+      [
+        'flushes (strace)',
+        flushes
+          ? `${flushes.calls}, ${flushes.serial} one after the other; ${flushes.renames} renames`
+          : 'not counted: no strace here',
+      ],
+    ],
+  );
 }

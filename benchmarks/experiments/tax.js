@@ -4,6 +4,7 @@
 import { fileURLToPath } from 'node:url';
 import { layoutBytes, makeLayout } from '../lib/layouts.js';
 import { availableMemory } from '../lib/machine.js';
+import { markdownTable } from '../lib/markdown.js';
 import { answerIn } from '../lib/reply.js';
 import { median, quantile, summarize } from '../lib/statistics.js';
 import { formatRate, formatSize, formatSummary, UsageError } from '../lib/units.js';
@@ -13,7 +14,7 @@ const trainer = fileURLToPath(new URL('../children/trainer.js', import.meta.url)
 /** @typedef {{ saving: boolean, saves: number, seconds: number, steps: number[], ownCpuSeconds: number }} Phase */
 
 /** @param {import('../instrument.js').Context} context */
-export async function run({ options, workspace, machine, progress }) {
+export async function run({ options, workspace, machine, budget, progress }) {
   const layout = makeLayout('standard', options.size);
   const bytes = layoutBytes(layout);
   if (availableMemory() < bytes * 1.2)
@@ -27,7 +28,7 @@ export async function run({ options, workspace, machine, progress }) {
     directory: workspace.path('tax'),
     threads: machine.cores,
     seconds: options.seconds,
-    phases: 4 * Math.max(1, Math.round(options.rounds / 2)),
+    phases: phasesIn(budget.left - startSeconds(bytes), options),
   };
   progress(`training tax: ${order.phases} stretches of ${order.seconds} s`);
   const { stdout } = await workspace.run(process.execPath, ['--expose-gc', trainer, JSON.stringify(order)], {
@@ -35,6 +36,20 @@ export async function run({ options, workspace, machine, progress }) {
   });
   workspace.remove('tax');
   return taxOf(answerIn(stdout).phases, { cores: machine.cores, bytes });
+}
+
+/**
+ * Stretches of quiet, saving, saving, quiet: as many as two in each round, and as fit.
+ * @param {number} seconds @param {{ seconds: number, rounds: number }} options
+ */
+export function phasesIn(seconds, options) {
+  const fitting = Math.floor(seconds / (4 * options.seconds));
+  return 4 * Math.max(1, Math.min(fitting, Math.round(options.rounds / 2)));
+}
+
+/** Making the state, its first save and warming up. @param {number} bytes */
+function startSeconds(bytes) {
+  return 5 + bytes / 5e8;
 }
 
 /**
@@ -69,24 +84,27 @@ export function taxOf(phases, { cores, bytes }) {
   };
 }
 
-/** @param {Awaited<ReturnType<typeof run>>} result */
-export function describe({
-  cores,
-  bytes,
-  stretches,
-  saves,
-  saveRate,
-  cpuSecondsPerGB,
-  loss,
-  share,
-  stepMs,
-  p99Ms,
-  p99Ratio,
-}) {
+/** @param {Awaited<ReturnType<typeof run>>} tax */
+export function describe(tax) {
   const percent = (/** @type {number} */ value) => `${(value * 100).toFixed(1)} %`;
-  return [
-    `training tax: ${saves} back-to-back saves of ${formatSize(bytes)} beside ${cores} training threads, ${stretches} stretches in turns`,
-    `  the loop loses ${formatSummary(loss, percent)} of its steps; the saves themselves use ${formatSummary(share, percent)} of the cores (${cpuSecondsPerGB.toFixed(3)} CPU s per GB, at ${formatRate(saveRate)})`,
-    `  a step takes ${stepMs.quiet.toFixed(2)} ms, beside saves ${stepMs.saving.toFixed(2)} ms; 99 % within ${p99Ms.quiet.toFixed(2)} and ${p99Ms.saving.toFixed(2)} ms: ${p99Ratio.toFixed(2)} times`,
-  ].join('\n');
+  const { stepMs, p99Ms } = tax;
+  return markdownTable(
+    [
+      `${tax.saves} saves of ${formatSize(tax.bytes)} back to back beside ${tax.cores} training threads, ${tax.stretches} stretches`,
+      '',
+    ],
+    [
+      ['steps that the loop loses', formatSummary(tax.loss, percent)],
+      [
+        'of the cores, what the saves use themselves',
+        `${formatSummary(tax.share, percent)}: ${tax.cpuSecondsPerGB.toFixed(3)} CPU seconds per GB, at ${formatRate(tax.saveRate)}`,
+      ],
+      ['lost for each that they use', tax.lossPerShare.toFixed(2)],
+      ['a step, undisturbed and beside saves', `${stepMs.quiet.toFixed(2)} and ${stepMs.saving.toFixed(2)} ms`],
+      [
+        '99 % of the steps within',
+        `${p99Ms.quiet.toFixed(2)} and ${p99Ms.saving.toFixed(2)} ms: ${tax.p99Ratio.toFixed(2)} times`,
+      ],
+    ],
+  );
 }

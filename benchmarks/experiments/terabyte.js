@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { markdownTable } from '../lib/markdown.js';
 import { answerIn } from '../lib/reply.js';
 import { formatRate, formatSize, formatTime, UsageError } from '../lib/units.js';
 import { findPeers } from '../peers/peers.js';
@@ -79,14 +80,28 @@ export async function run({ options, workspace, progress, log }) {
 /** @param {Awaited<ReturnType<typeof run>>} result */
 export function describe({ tensors, bytes, saves, logical, allocated, shards, tensorflow }) {
   return [
-    `${(bytes / 1e12).toPrecision(3)} TB in ${tensors} tensors, views on one buffer, into a null sink`,
-    ...saves.map(
-      (/** @type {any} */ save, /** @type {number} */ index) =>
-        `  save ${index + 1}: ${formatTime(save.seconds)} (${formatRate(bytes / save.seconds)} summed), before the first wait ${save.beginMs.toFixed(1)} ms, longest gap ${save.gapMs.toFixed(1)} ms, library memory ${formatSize(save.extraBytes)}`,
+    markdownTable(
+      [
+        `${(bytes / 1e12).toPrecision(3)} TB in ${tensors.toLocaleString('en')} tensors`,
+        'time',
+        'summed at',
+        'before the first wait',
+        'longest gap',
+        'library memory',
+      ],
+      saves.map((/** @type {any} */ save, /** @type {number} */ index) => [
+        `save ${index + 1}`,
+        formatTime(save.seconds),
+        formatRate(bytes / save.seconds),
+        `${save.beginMs.toFixed(1)} ms`,
+        `${save.gapMs.toFixed(1)} ms`,
+        formatSize(save.extraBytes),
+      ]),
     ),
-    `  ${shards} sparse shards: ${formatSize(logical)}, ${formatSize(allocated)} on the disk`,
-    tensorflow
-      ? `  TensorFlow opens it in ${formatTime(tensorflow.seconds)}: ${tensorflow.variables} variables, those read ${tensorflow.zeros ? 'right' : 'WRONG'}`
-      : '  not opened by TensorFlow',
-  ].join('\n');
+    `${shards} sparse shards: ${formatSize(logical)}, ${formatSize(allocated)} on the disk. ${
+      tensorflow
+        ? `TensorFlow opens it in ${formatTime(tensorflow.seconds)}: ${tensorflow.variables.toLocaleString('en')} variables, those read ${tensorflow.zeros ? 'right' : 'WRONG'}.`
+        : 'Not opened by TensorFlow: no Python environment here has it.'
+    }`,
+  ].join('\n\n');
 }

@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { AskedChild } from './asked-child.js';
 import { dropCache } from './cache.js';
 import { answerIn } from './reply.js';
 
@@ -22,11 +23,10 @@ export class Ours {
   #workspace;
   #order;
   #directory;
-  /** @type {ReturnType<import('./workspace.js').Workspace['start']> | null} */
+  /** @type {AskedChild | null} */
   #child = null;
   /** @type {string | null} */
   #prefix = null;
-  #stderr = '';
 
   /** @param {import('./workspace.js').Workspace} workspace @param {OurOrder} order */
   constructor(workspace, order) {
@@ -40,10 +40,10 @@ export class Ours {
   async save() {
     let first;
     if (!this.#child) {
-      await this.#start();
-      first = await this.#ask();
+      this.#child = this.#start();
+      first = await this.#child.ask({ op: 'save' });
     }
-    const figures = await this.#ask();
+    const figures = await this.#child.ask({ op: 'save' });
     this.#prefix = figures.prefix;
     return { ...figures, first };
   }
@@ -65,11 +65,8 @@ export class Ours {
   /** Frees the state's memory; the checkpoint stays, and a later save starts anew. */
   async rest() {
     const child = this.#child;
-    if (!child) return;
     this.#child = null;
-    const ended = new Promise((resolve) => child.once('close', resolve));
-    child.send({ op: 'end' });
-    await ended;
+    await child?.end();
   }
 
   /** Frees memory and disk. */
@@ -79,52 +76,14 @@ export class Ours {
     this.#workspace.remove(path.basename(this.#directory));
   }
 
-  async #start() {
+  #start() {
     const { env, wrap, ...order } = this.#order;
     const [command, args] = wrapped(wrap, [
       '--expose-gc',
       saver,
       JSON.stringify({ ...order, directory: this.#directory }),
     ]);
-    const child = this.#workspace.start(command, args, { env, ipc: true });
-    this.#stderr = '';
-    child.stderr.setEncoding('utf8').on('data', (chunk) => {
-      this.#stderr = (this.#stderr + chunk).slice(-20_000);
-    });
-    child.stdout.resume();
-    this.#child = child;
-    await this.#answer();
-  }
-
-  async #ask() {
-    const answer = this.#answer();
-    this.#child?.send({ op: 'save' });
-    return await answer;
-  }
-
-  /** @returns {Promise<any>} */
-  #answer() {
-    const child = this.#child;
-    if (!child) throw new Error('The saving process has ended.');
-    return new Promise((resolve, reject) => {
-      const onMessage = (/** @type {any} */ message) => {
-        child.off('close', onClose);
-        if (message.error) reject(new Error(message.error));
-        else resolve(message);
-      };
-      const onClose = (/** @type {number | null} */ status, /** @type {string | null} */ signal) => {
-        child.off('message', onMessage);
-        this.#child = null;
-        const reason = signal === 'SIGKILL' ? ' (out of memory?)' : '';
-        reject(
-          new Error(
-            `The saving process ended with ${signal ?? status}${reason}: ${this.#stderr.trim().split('\n').slice(-6).join('\n')}`,
-          ),
-        );
-      };
-      child.once('message', onMessage);
-      child.once('close', onClose);
-    });
+    return new AskedChild(this.#workspace, 'the saving process', command, args, env);
   }
 }
 

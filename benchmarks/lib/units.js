@@ -64,7 +64,13 @@ export function formatTime(seconds) {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
-/** "3.94 GB/s (3.80–4.01)" @param {{median: number, low: number, high: number}} summary @param {(value: number) => string} format */
+/** "3.94 GB/s (3.80–4.01)"; the unit is repeated where it is another one. @param {{median: number, low: number, high: number}} summary @param {(value: number) => string} format */
 export function formatSummary({ median, low, high }, format) {
-  return `${format(median)} (${format(low).replace(/ [^ ]+$/, '')}–${format(high).replace(/ [^ ]+$/, '')})`;
+  const whole = format(median);
+  const unit = / [^ ]+$/.exec(whole)?.[0] ?? '';
+  const short = (/** @type {number} */ value) => {
+    const text = format(value);
+    return unit && text.endsWith(unit) ? text.slice(0, -unit.length) : text;
+  };
+  return `${whole} (${short(low)}–${short(high)})`;
 }

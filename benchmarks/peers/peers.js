@@ -14,7 +14,8 @@ export const peerNames = /** @type {const} */ (['tensorflow', 'torch', 'dcp', 's
 /** Longer than the slowest of them takes for 16 GiB on a slow disk; one that hangs must not hang everything. */
 const PEER_TIMEOUT_SECONDS = 1800;
 
-/** @typedef {{ name: string, python: string, version: string, variants: Record<string, string> }} PeerInfo */
+/** @typedef {{ name: string, python: string, version: string, variants: Record<string, string>, loadsInto: 'fresh' | 'existing' }} PeerInfo
+ * `loadsInto`: memory of its own, or that of variables which exist before */
 
 /** Where Python environments are looked for. @param {string | undefined} given */
 export function pythonCandidates(given) {
@@ -89,23 +90,28 @@ export class Peer {
     };
   }
 
-  /** Tries every variant once and keeps the best for saving and for loading. @param {(text: string) => void} progress */
-  async choose(progress) {
+  /**
+   * Tries every variant once and says which is best for saving and which for loading.
+   * @param {import('../lib/layouts.js').Layout} layout a smaller one does
+   * @param {(text: string) => void} progress
+   */
+  async choose(layout, progress) {
     const seconds = { save: Number.POSITIVE_INFINITY, load: Number.POSITIVE_INFINITY };
     const best = { ...this.#best };
-    /** @type {Record<string, { save: number, load: number }>} */
-    const tried = {};
     for (const variant of Object.keys(this.info.variants)) {
       progress(`looking for the best settings of ${this.name}: ${variant}`);
-      const save = (await this.#save(variant)).seconds;
-      const load = (await this.#load(variant)).seconds;
-      tried[variant] = { save, load };
+      const save = (await this.#save(variant, 2, layout.groups)).seconds;
+      const load = (await this.#load(variant, layout.groups)).seconds;
       if (save < seconds.save) [seconds.save, best.save] = [save, variant];
       if (load < seconds.load) [seconds.load, best.load] = [load, variant];
     }
-    this.#best = best;
     this.end();
-    return tried;
+    return best;
+  }
+
+  /** @param {{ save: string, load: string }} best what choose() found */
+  use(best) {
+    this.#best = best;
   }
 
   async save() {
@@ -122,20 +128,20 @@ export class Peer {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  /** @param {string} variant @param {number} [saves] */
-  async #save(variant, saves = 2) {
-    return this.#run(variant, 'save', { saves, durable: this.#durable });
+  /** @param {string} variant @param {number} [saves] @param {import('../lib/layouts.js').Group[]} [groups] */
+  async #save(variant, saves = 2, groups = this.#groups) {
+    return this.#run(variant, 'save', { groups, saves, durable: this.#durable });
   }
 
-  /** @param {string} variant */
-  async #load(variant) {
+  /** @param {string} variant @param {import('../lib/layouts.js').Group[]} [groups] */
+  async #load(variant, groups = this.#groups) {
     const dropped = dropCache(this.#directory);
-    return { ...(await this.#run(variant, 'load', {})), dropped };
+    return { ...(await this.#run(variant, 'load', { groups })), dropped };
   }
 
   /** @param {string} variant @param {'save' | 'load'} what @param {object} more @returns {Promise<{ seconds: number, cpuSeconds: number }>} */
   async #run(variant, what, more) {
-    const order = { directory: this.#directory, groups: this.#groups, ...more };
+    const order = { directory: this.#directory, ...more };
     const { stdout } = await this.#workspace.run(
       this.info.python,
       [script, this.name, variant, what, JSON.stringify(order)],

@@ -59,6 +59,7 @@ def touch(arrays):
 
 
 class TensorFlow:
+    loads_into = "existing"
     package, variants = "tensorflow-cpu", {"default": "tf.train.CheckpointManager(tf.train.Checkpoint(**variables), dir, max_to_keep=1).save()"}
 
     def __init__(self, variant):
@@ -115,6 +116,7 @@ class Torch:
 
 
 class Dcp:
+    loads_into = "existing"
     package, variants = "torch", {
         "threads-1": "dcp.save(state, storage_writer=FileSystemWriter(dir, sync_files=True)); dcp.load(state, storage_reader=FileSystemReader(dir))",
         "threads-n": f"as above with FileSystemWriter(dir, single_file_per_rank=False, thread_count={CORES}, sync_files=True)",
@@ -219,7 +221,7 @@ def main():
         found = {}
         for name, peer in PEERS.items():
             try:
-                found[name] = {"version": version(peer.package), "variants": peer.variants}
+                found[name] = {"version": version(peer.package), "variants": peer.variants, "loadsInto": getattr(peer, "loads_into", "fresh")}
             except Exception:
                 pass
         return found

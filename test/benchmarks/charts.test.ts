@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { limitingResource } from '../../benchmarks/lib/resource.js';
-import { barChart, escapeXml, histogramChart, lineChart, ticks } from '../../benchmarks/lib/svg.js';
+import { barChart, escapeXml, histogramChart, lineChart, ticks } from '../../benchmarks/report/svg.js';
 
 /** Fails unless the text is one well-formed element tree; returns the elements as [name, attributes]. */
 function elements(svg: string): Array<[string, Record<string, string>]> {
@@ -40,7 +40,10 @@ describe('charts are well-formed SVG within their frame', () => {
       title: 'Save & <restore>',
       caption: 'a "caption"',
       unit: 'GB/s',
-      limit: { label: 'limit', value: 4 },
+      limits: [
+        { label: 'limit', value: 4 },
+        { label: 'few buffers', value: 4.2 },
+      ],
       bars: [
         { label: 'ours', value: 3.9, low: 3.7, high: 4.1, emphasis: true },
         { label: "peer's", value: 0.8 },

@@ -13,7 +13,10 @@ const built = existsSync(path.join(root, 'dist/index.js'));
 const skip = built ? describe : describe.skip;
 if (!built) console.warn('tests of the benchmark SKIPPED: dist/ is missing (npm run build:ts)');
 
-const run = (...args: string[]) => spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', cwd: root });
+/** What a search finds for files this small is nobody's business: it is kept in a directory of the tests. */
+const environment = () => ({ ...process.env, XDG_CACHE_HOME: directoryOf() });
+const run = (...args: string[]) =>
+  spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', cwd: root, env: environment() });
 
 skip('npm run bench', () => {
   it('measures, writes JSON and charts, and leaves the disk as it was', () => {
@@ -22,10 +25,12 @@ skip('npm run bench', () => {
     mkdirSync(disk);
     const json = path.join(directory, 'result.json');
     const charts = path.join(directory, 'charts');
-    const { status, stdout, stderr } = run(disk, ...quick, '--json', json, '--charts', charts);
+    const report = path.join(directory, 'page.md');
+    writeFileSync(report, 'Before\n<!-- measured: throughput -->\nold\n<!-- end -->\nafter\n');
+    const { status, stdout, stderr } = run(disk, ...quick, '--json', json, '--charts', charts, '--report', report);
     expect(stderr).toBe('');
     expect(status).toBe(0);
-    expect(stdout).toMatch(/tensor-checkpoint +\d/);
+    expect(stdout).toMatch(/\| tensor-checkpoint, fresh memory +\| \d/);
     expect(readdirSync(disk)).toEqual([]);
     const { machine, results, command } = JSON.parse(readFileSync(json, 'utf8'));
     expect(machine).toMatchObject({ node: process.version, fileSystem: { type: expect.any(String) } });
@@ -38,6 +43,12 @@ skip('npm run bench', () => {
     );
     expect(result.save.ofLimit.median).toBeCloseTo((ratios[0]! + ratios[1]!) / 2);
     expect(result.layout.bytes).toBeGreaterThan(3.5 * 2 ** 20);
+    const page = readFileSync(report, 'utf8');
+    expect(page).toMatch(
+      /^Before\n<!-- measured: throughput -->\n\n[\s\S]+\| tensor-checkpoint[\s\S]+<!-- end -->\nafter\n$/,
+    );
+    expect(page).toContain('](charts/save-standard.svg)');
+    expect(page).not.toContain('old\n<!--');
     expect(readdirSync(charts).sort()).toEqual(['resume-standard.svg', 'save-standard.svg', 'stalls-standard.svg']);
   });
 
@@ -69,7 +80,10 @@ skip('npm run bench', () => {
 
   it('cleans up when it is interrupted in the middle of its work, children included', async () => {
     const directory = directoryOf();
-    const child = spawn(process.execPath, [script, directory, ...quick, '--rounds', '1000'], { cwd: root });
+    const child = spawn(process.execPath, [script, directory, ...quick, '--rounds', '1000'], {
+      cwd: root,
+      env: environment(),
+    });
     await new Promise<void>((resolve, reject) => {
       child.stdout.setEncoding('utf8').on('data', (text: string) => text.includes('1/1000') && resolve());
       child.once('exit', (status) => reject(new Error(`ended with ${status} before it was interrupted`)));

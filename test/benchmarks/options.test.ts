@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { commandOf } from '../../benchmarks/instrument.js';
 import { layoutBytes, layoutNames, layoutTensors, makeLayout } from '../../benchmarks/lib/layouts.js';
 import { UsageError } from '../../benchmarks/lib/units.js';
-import { parseOptions } from '../../benchmarks/options.js';
+import { commandOf, parseOptions } from '../../benchmarks/options.js';
 
 describe('the command line', () => {
   it('needs nothing but a directory', () => {
@@ -10,7 +9,9 @@ describe('the command line', () => {
       directory: '/data',
       experiments: ['throughput'],
       size: 4 * 2 ** 30,
-      search: 2 ** 30,
+      search: 2 ** 29,
+      searchAgain: false,
+      minutes: undefined,
       rounds: 7,
       peerRounds: 7,
       durable: true,
@@ -32,23 +33,28 @@ describe('the command line', () => {
   });
 
   it('knows "all", lists without repetitions, and help', () => {
-    expect(parseOptions(['/d', 'all'])?.experiments).toHaveLength(6);
+    expect(parseOptions(['/d', 'all'])?.experiments).toHaveLength(7);
     expect(parseOptions(['/d', '--layout', 'one,small,one'])?.layouts).toEqual(['one', 'small']);
     expect(parseOptions(['--help'])).toBeNull();
   });
 
   it('can be written down again, without the places of this machine', () => {
     const places = ['--json', '/home/me/x.json', '--charts=/home/me/charts', '--python', '/usr/bin/python3'];
-    const options = parseOptions(['/home/me/data', 'tax', ...places, '--size', '1GiB']);
-    expect(commandOf(options!)).toBe('npm run bench -- DIR tax --size 1GiB');
+    const argv = ['tax', 'all', ...places, '--search-again', '--no-durable', '--layout', 'small', '--size=1GiB'];
+    expect(commandOf(parseOptions(['/home/me/data', ...argv])!.argv)).toBe(
+      'npm run bench -- DIR tax all --no-durable --layout small --size=1GiB',
+    );
+    expect(commandOf(argv, 'series')).toBe('npm run bench -- DIR series --no-durable --layout small --size=1GiB');
+    expect(commandOf(['all'], 'throughput')).toBe('npm run bench -- DIR');
   });
 
   it.each([
     [[], /Name a directory/],
     [['/d', '--sise', '1GiB'], /sise/],
-    [['/d', 'speed'], /throughput or series/],
+    [['/d', 'speed'], /throughput or layouts or series/],
     [['/d', '--size', 'big'], /--size takes a size/],
     [['/d', '--rounds', '0'], /--rounds takes a whole number from 1/],
+    [['/d', '--minutes', 'few'], /--minutes takes a whole number from 1/],
     [['/d', '--layout', 'huge'], /--layout takes/],
     [['/d', '--peers', 'keras'], /--peers takes/],
     [['/d', '--env', 'A'], /NAME=VALUE/],

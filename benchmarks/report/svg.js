@@ -44,18 +44,20 @@ export function ticks(max) {
 }
 
 /**
- * Horizontal bars with their intervals, against a line that marks the limit.
- * @param {{ title: string, caption: string, unit: string, limit?: { label: string, value: number },
+ * Horizontal bars with their intervals, against lines that mark limits.
+ * @param {{ title: string, caption: string, unit: string, limits?: ReadonlyArray<{ label: string, value: number }>,
  *   bars: ReadonlyArray<{ label: string, value: number, low?: number, high?: number, emphasis?: boolean }> }} chart
  */
-export function barChart({ title, caption, unit, limit, bars }) {
+export function barChart({ title, caption, unit, limits = [], bars }) {
   if (bars.length === 0) throw new RangeError('A bar chart needs a bar.');
   const left = 190;
   const right = WIDTH - 70;
   const rowHeight = 30;
-  const top = 56;
+  const top = 42 + 15 * Math.max(1, limits.length);
   const bottom = top + bars.length * rowHeight;
-  const marks = ticks(Math.max(limit?.value ?? 0, ...bars.map(({ value, high }) => Math.max(value, high ?? 0))));
+  const marks = ticks(
+    Math.max(...limits.map(({ value }) => value), ...bars.map(({ value, high }) => Math.max(value, high ?? 0))),
+  );
   const max = /** @type {number} */ (marks.at(-1));
   const x = (/** @type {number} */ value) => left + (value / max) * (right - left);
   const body = marks.flatMap((mark) => [
@@ -76,18 +78,22 @@ export function barChart({ title, caption, unit, limit, bars }) {
       body.push(line(x(low), middle, x(high), middle, 'stroke="#222" stroke-width="1.5" class="interval"'));
     }
   });
-  if (limit) {
+  limits.forEach(({ label: name, value }, index) => {
+    // The first is the one to reach; each has a row of its own for its label, which ends before the chart does.
+    const y = top - 10 - 15 * (limits.length - 1 - index);
+    const color = index === 0 ? '#b8433c' : '#8a8a8a';
+    const anchor = x(value) > right - 110 ? 'end' : 'middle';
     body.push(
       line(
-        x(limit.value),
-        top - 10,
-        x(limit.value),
+        x(value),
+        y + 4,
+        x(value),
         bottom,
-        'stroke="#b8433c" stroke-width="1.5" stroke-dasharray="5 3" class="limit"',
+        `stroke="${color}" stroke-width="1.5" stroke-dasharray="5 3" class="limit"`,
       ),
-      label(x(limit.value), top - 14, `${limit.label} ${limit.value.toPrecision(3)}`, 'text-anchor="middle"'),
+      label(x(value), y, `${name} ${value.toPrecision(3)}`, `text-anchor="${anchor}"`),
     );
-  }
+  });
   return document(title, caption, bottom + 62, body);
 }
 

@@ -1,10 +1,11 @@
 // @ts-check
 // The charts of a run, as SVG by name.
-import { barChart, histogramChart, lineChart } from './lib/svg.js';
-import { formatSize } from './lib/units.js';
+
+import { formatSize } from '../lib/units.js';
+import { barChart, histogramChart, lineChart } from './svg.js';
 
 /**
- * @param {{ results: Record<string, any>, machine: import('./lib/machine.js').MachineFacts, command: string }} all
+ * @param {{ results: Record<string, any>, machine: import('../lib/machine.js').MachineFacts, command: string }} all
  * @returns {Record<string, string>}
  */
 export function chartsOf({ results, machine, command }) {
@@ -15,25 +16,30 @@ export function chartsOf({ results, machine, command }) {
     );
   /** @type {Record<string, string>} */
   const charts = {};
-  for (const result of results.throughput ?? []) Object.assign(charts, throughputCharts(result, caption));
+  for (const result of [...(results.throughput ?? []), ...(results.layouts ?? [])])
+    Object.assign(charts, throughputCharts(result, caption));
   if (results.series) Object.assign(charts, seriesCharts(results.series, caption));
   return charts;
 }
 
 /** @param {any} result @param {string} caption */
-function throughputCharts({ layout, durable, limit, save, resume, peers }, caption) {
+function throughputCharts({ layout, durable, limit, fewBuffers, save, resume, restore, peers }, caption) {
   const GB = (/** @type {{ median: number, low: number, high: number }} */ summary) => ({
     value: summary.median / 1e9,
     low: summary.low / 1e9,
     high: summary.high / 1e9,
   });
+  const limits = (/** @type {'write' | 'read'} */ direction) => [
+    { label: "the disk's limit", value: limit[direction].median / 1e9 },
+    ...(fewBuffers ? [{ label: 'a few buffers over and over', value: fewBuffers[direction].median / 1e9 }] : []),
+  ];
   const what = `${formatSize(layout.bytes)}, ${layout.name}`;
   return {
     [`save-${layout.name}`]: barChart({
       title: `${durable ? 'Durable save' : 'Save'}, ${what}`,
       caption,
       unit: 'GB/s',
-      limit: { label: "the disk's limit", value: limit.write.median / 1e9 },
+      limits: limits('write'),
       bars: [
         { label: 'tensor-checkpoint', emphasis: true, ...GB(save.rate) },
         ...peers.map((/** @type {any} */ peer) => ({ label: peer.name, ...GB(peer.save) })),
@@ -43,10 +49,14 @@ function throughputCharts({ layout, durable, limit, save, resume, peers }, capti
       title: `${resume.cold ? 'Cold' : 'Warm'} load in a new process, ${what}`,
       caption,
       unit: 'GB/s',
-      limit: { label: "the disk's limit", value: limit.read.median / 1e9 },
+      limits: limits('read'),
       bars: [
         { label: 'tensor-checkpoint', emphasis: true, ...GB(resume.rate) },
-        ...peers.map((/** @type {any} */ peer) => ({ label: peer.name, ...GB(peer.load) })),
+        ...(restore ? [{ label: '… into old memory', emphasis: true, ...GB(restore.rate) }] : []),
+        ...peers.map((/** @type {any} */ peer) => ({
+          label: peer.loadsInto === 'existing' ? `${peer.name}, into old memory` : peer.name,
+          ...GB(peer.load),
+        })),
       ],
     }),
     [`stalls-${layout.name}`]: histogramChart({
