@@ -66,7 +66,7 @@ export async function searchSettings(engines, bytes, measure) {
       choices,
       start,
       measure,
-      ({ block, depth, files }) => files <= depth && block * depth <= 512 * MiB && block * files <= bytes,
+      ({ block, depth, files }) => files <= depth && block * depth <= 128 * MiB && block * files <= bytes,
     );
   };
   const state = [...(await race('state', fio)), ...(await race('state', raw))];

@@ -50,9 +50,10 @@ export function sectionOf(all, name, body, images) {
 export function writeReport(file, all, name, body) {
   const page = existsSync(file) ? readFileSync(file, 'utf8') : '';
   const { charts } = all.options;
-  const drawn = charts ? Object.keys(chartsOf({ ...all, results: { [name]: all.results[name] } })) : [];
+  const drawn = charts ? Object.entries(chartsOf({ ...all, results: { [name]: all.results[name] } })) : [];
   const place = (/** @type {string} */ chart) =>
     path.relative(path.dirname(path.resolve(file)), path.resolve(charts ?? '.', `${chart}.svg`)).replaceAll('\\', '/');
-  const images = Object.fromEntries(drawn.map((chart) => [chart, place(chart)]));
+  const title = (/** @type {string} */ svg) => /<title>(.*)<\/title>/.exec(svg)?.[1] ?? '';
+  const images = Object.fromEntries(drawn.map(([chart, svg]) => [title(svg), place(chart)]));
   writeFileSync(file, withSection(page, name, sectionOf(all, name, body, images)));
 }
