@@ -72,6 +72,18 @@ void Environment::Release(uint32_t id) {
   engine_->pool().Run([borrow = std::move(borrow)]() mutable { borrow.reset(); });
 }
 
+void Environment::Free(uint32_t id, Napi::Function done) {
+  std::shared_ptr<Borrow> borrow;
+  if (const auto found = borrows_.find(id); found != borrows_.end()) {
+    borrow = std::move(found->second);
+    borrows_.erase(found);
+  }
+  RunTask(done, [borrow = std::move(borrow)]() mutable -> Deliver {
+    borrow.reset();
+    return [](Napi::Env, const Napi::Function& done) { done.Call({}); };
+  });
+}
+
 Environment::Entry& Environment::AddProgram(uint32_t& id, Napi::Function on_event, Napi::Object memory,
                                             std::vector<Allocations::Pin> pins, bool is_load) {
   id = Add(on_event, memory);

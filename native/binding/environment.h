@@ -50,6 +50,8 @@ class Environment {
   // back by a thread of the engine's.
   uint32_t Keep(std::unique_ptr<Borrow> borrow);
   void Release(uint32_t borrow);
+  // The same, whatever their size, and calls `done` when their memory was given back.
+  void Free(uint32_t borrow, Napi::Function done);
 
  private:
   class Sink;

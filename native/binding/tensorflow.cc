@@ -86,6 +86,25 @@ Napi::Value BorrowTensors(const Napi::CallbackInfo& info) {
   return executed ? BorrowToJs(env, std::move(borrow)) : env.Undefined();
 }
 
+Napi::Value HoldTensors(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsFunction()) return WrongArguments(env);
+  auto borrow = std::make_unique<Borrow>(Borrow::Use::kFree);
+  TensorFlowRuntime::SetBorrow(borrow.get());
+  const bool executed = Execute(env, info[0]);
+  TensorFlowRuntime::SetBorrow(nullptr);
+  if (!executed) return env.Undefined();
+  return Napi::Number::New(env, Environment::Of(env).Keep(std::move(borrow)));
+}
+
+void FreeTensors(const Napi::CallbackInfo& info) {
+  if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsFunction()) {
+    WrongArguments(info.Env());
+    return;
+  }
+  Environment::Of(info.Env()).Free(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Function>());
+}
+
 void ReleaseBorrow(const Napi::CallbackInfo& info) {
   if (info.Length() < 1 || !info[0].IsNumber()) {
     WrongArguments(info.Env());
@@ -153,6 +172,8 @@ void ExportTensorFlow(Napi::Env env, Napi::Object exports) {
   exports.Set("borrowTensors", Napi::Function::New<BorrowTensors>(env));
   exports.Set("releaseBorrow", Napi::Function::New<ReleaseBorrow>(env));
   exports.Set("placeTensor", Napi::Function::New<PlaceTensor>(env));
+  exports.Set("holdTensors", Napi::Function::New<HoldTensors>(env));
+  exports.Set("freeTensors", Napi::Function::New<FreeTensors>(env));
   exports.Set("provideTensor", Napi::Function::New<ProvideTensor>(env));
 }
 

@@ -153,7 +153,16 @@ Status TensorFlowRuntime::Take(TF_OpKernelContext* context, Borrow& job, Place p
     Borrow::Item item{static_cast<const uint8_t*>(api_.TF_TensorData(tensor)), bytes, api_.TF_TensorType(tensor),
                       place == Place::kGpu};
     // JavaScript has no memory on a GPU.
-    if (bytes > 0 && place == Place::kHost && memory_.MayChange(tensor, seen)) {
+    const bool is_callers = bytes > 0 && place == Place::kHost && memory_.MayChange(tensor, seen);
+    if (job.use_ == Borrow::Use::kFree) {
+      if (is_callers) {
+        api_.TF_DeleteTensor(tensor);
+      } else {
+        job.tensors_.push_back(tensor);
+      }
+      continue;
+    }
+    if (is_callers) {
       AlignedBuffer copy = AlignedBuffer::Allocate(bytes);
       if (!copy.empty()) std::memcpy(copy.data(), item.data, bytes);
       api_.TF_DeleteTensor(tensor);

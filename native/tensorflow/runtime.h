@@ -26,10 +26,13 @@ namespace tensor_checkpoint {
 
 // References to tensors, taken by the borrow op. Made and filled on the thread of the JS environment that runs TensorFlow,
 // and owned by that environment. Tensors in the memory of typed arrays, which TensorFlow gives back through Node-API, are
-// copied and given back at once, on that thread; what is held is TensorFlow's own, so that a Borrow may be destroyed on
-// any thread. The addresses may be read by any thread as long as it lives.
+// given back at once, on that thread, and copied before if they are to be read; what is held is TensorFlow's own, so that
+// a Borrow may be destroyed on any thread. The addresses may be read by any thread as long as it lives.
 class Borrow {
  public:
+  // What the references are for: to read the values, or only to say when their memory is given back.
+  enum class Use { kRead, kFree };
+
   struct Item {
     const uint8_t* data;
     size_t bytes;
@@ -37,12 +40,12 @@ class Borrow {
     bool on_gpu = false;  // `data` is an address of the GPU's that TensorFlow computes on.
   };
 
-  Borrow() = default;
+  explicit Borrow(Use use = Use::kRead) : use_(use) {}
   ~Borrow();
   Borrow(const Borrow&) = delete;
   Borrow& operator=(const Borrow&) = delete;
 
-  // In the order of the op's inputs, over all its executions.
+  // In the order of the op's inputs, over all its executions; none for kFree.
   const std::vector<Item>& items() const { return items_; }
   uint64_t bytes() const { return bytes_; }
   // Bytes that were copied because their memory isn't TensorFlow's alone.
@@ -50,6 +53,7 @@ class Borrow {
 
  private:
   friend class TensorFlowRuntime;
+  const Use use_;
   std::vector<TF_Tensor*> tensors_;
   std::vector<Item> items_;
   std::vector<AlignedBuffer> copies_;

@@ -3,8 +3,8 @@ import { BundlePlanner } from '../bundle/index.ts';
 import { describeValue, invalidArgument } from '../errors.ts';
 import { Capturer } from './capture.ts';
 import { Counter } from './counter.ts';
+import { throwIfAborted } from './hand-over.ts';
 import { Lane } from './lanes.ts';
-import { throwIfAborted } from './load.ts';
 import { CheckpointLoadStatus, type LoadStatus, NothingRestored } from './load-status.ts';
 import {
   type NormalizedReadOptions,

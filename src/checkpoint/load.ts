@@ -5,9 +5,9 @@ import { inTurns, promiseOf, type Turns } from '../steps.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
 import { allocateMemory, copyMemory, type MemoryRange } from '../tensor/memory.ts';
 import { type InPlace, isInPlace, memoryOf } from './check-matches.ts';
+import { type Give, handOver } from './hand-over.ts';
 import type { NormalizedReadOptions } from './options.ts';
 import type { Match, RestoreSession } from './restore-session.ts';
-import type { PlacedValue } from './trackable.ts';
 import { describeWarning, onceEach, warnProcess } from './warnings.ts';
 
 /** Values to be read and given to their objects, and what the index says of each. */
@@ -15,9 +15,6 @@ interface Batch {
   readonly matches: readonly Match[];
   readonly entries: readonly BundleEntryInfo[];
 }
-
-/** Hands a value over to its object; undefined for memory that has been filled in place. */
-type Give = (() => void | Promise<void>) | undefined;
 
 /**
  * Reads the matches and assigns them. Memory is filled in place unless `atomic`; what replaces is handed over after
@@ -37,7 +34,6 @@ export async function loadMatches(
   const told = { ...options, onWarning: onceEach(options.onWarning ?? warnProcess) };
   const overwritten: string[] = [];
   const held: (() => void)[] = [];
-  const placed = new Set<PlacedValue>();
   try {
     const hold = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
@@ -47,36 +43,17 @@ export async function loadMatches(
     };
     await promiseOf(inTurns(turns, matches.length, hold));
     for (const batch of batches({ matches, entries }, options)) {
-      const gives = await readBatch(batch, bundle, told, turns, placed);
-      const tookInPlace = (first: number, end: number): void => {
-        for (let i = first; i < end; i++) {
-          if (gives[i] !== undefined) continue;
-          overwritten.push(batch.matches[i]!.key);
-          session.assigned(batch.matches[i]!);
-        }
-      };
-      await promiseOf(inTurns(turns, gives.length, tookInPlace));
-      // The last moment: what is handed over is handed over together.
-      throwIfAborted(options.signal);
-      for (const [i, give] of gives.entries()) {
-        if (give === undefined) continue;
-        overwritten.push(batch.matches[i]!.key);
-        const pending = give();
-        if (pending !== undefined) await pending;
-        session.assigned(batch.matches[i]!);
-      }
+      const gives = await readBatch(batch, bundle, told, turns);
+      await handOver(gives, options.signal, turns, {
+        began: (i) => overwritten.push(batch.matches[i]!.key),
+        gave: (i) => session.assigned(batch.matches[i]!),
+      });
     }
   } catch (error) {
     throw withOverwritten(error, overwritten, bundle.prefix);
   } finally {
     for (const release of held) release();
-    for (const value of placed) value.discard();
   }
-}
-
-/** @throws CheckpointError ABORTED */
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new CheckpointError('ABORTED', 'The restore was aborted.', { cause: signal.reason });
 }
 
 /** One batch, unless replaced values may be assigned as they come: then each batch needs little memory at a time. */
@@ -105,13 +82,12 @@ async function readBatch(
   bundle: Bundle,
   options: NormalizedReadOptions,
   turns: Turns,
-  placed: Set<PlacedValue>,
-): Promise<Give[]> {
+): Promise<(Give | undefined)[]> {
   const { threads, stagingBytes, verify, deviceChecksum, gpuDirect, signal } = options;
   const onWarning = (warning: NativeWarning): void => options.onWarning?.(describeWarning(warning));
   const common = { stagingBytes, verify, deviceChecksum, gpuDirect, signal, onWarning };
   const read = { ...common, threads: threads === 0 ? undefined : threads };
-  const gives: Give[] = [];
+  const gives: (Give | undefined)[] = [];
   const requests: BundleReadRequest[] = [];
   // Strings vary in length and come first: they are small, and their damage shows before any memory is touched.
   const texts = matches.filter((_, i) => entries[i]!.dtype === 'string').map(({ key }) => key);
@@ -128,22 +104,15 @@ async function readBatch(
             ? { buffer: allocateMemory(into.byteLength, 'fill'), byteOffset: 0, byteLength: into.byteLength }
             : undefined;
         requests.push({ key, into: copy ?? into });
-        gives.push(copy && (() => fill(destination, copy)));
+        gives.push(copy && { fill: () => fill(destination, copy) });
         continue;
       }
-      if (dtype === 'string') {
-        const tensor = strings.get(key)!;
-        gives.push(() => destination.assign(tensor));
-        continue;
-      }
-      const there = destination.place?.(dtype, shape);
-      if (there !== undefined) {
-        placed.add(there);
-        requests.push({ key, into: there.memory });
-        gives.push(() => {
-          placed.delete(there);
-          there.assign();
-        });
+      const placed = dtype === 'string' ? undefined : destination.place?.(dtype, shape);
+      if (placed !== undefined) {
+        requests.push({ key, into: placed.memory });
+        gives.push({ placed });
+      } else if (dtype === 'string') {
+        gives.push({ to: destination, value: strings.get(key)! });
       } else {
         // Every byte is read or the restore fails. The parts of a sliced tensor are trusted less.
         const tensor =
@@ -155,14 +124,15 @@ async function readBatch(
               })
             : HostTensor.allocate({ dtype, shape });
         requests.push({ key, into: tensor.memory });
-        gives.push(() => destination.assign(tensor));
+        gives.push({ to: destination, value: tensor });
       }
     }
   };
-  await promiseOf(inTurns(turns, matches.length, prepare));
   try {
+    await promiseOf(inTurns(turns, matches.length, prepare));
     if (requests.length > 0) await bundle.read(requests, { ...read, onProgress: options.onProgress });
   } catch (error) {
+    for (const give of gives) if (give !== undefined && 'placed' in give) give.placed.discard();
     // The reader names what it wrote to; only memory of the caller's counts, not what was to be handed over.
     const touched = new Set(isCheckpointError(error) ? (error.overwritten ?? []) : []);
     const inPlace = matches.filter(({ key }, i) => gives[i] === undefined && touched.has(key)).map(({ key }) => key);

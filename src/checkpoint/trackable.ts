@@ -105,19 +105,34 @@ export type Destination =
       hold?(): () => void;
     })
   /** Read into new memory, verified, then handed over. `adopts`: to an owner outside of JavaScript. */
-  | {
+  | ({
       readonly kind: 'replace';
       readonly adopts?: boolean;
-      assign(value: HostTensor): void | Promise<void>;
-      /** Has new memory made for the value where a device is to have it; undefined: none, and `assign` is called. */
+      /** Has new memory made for the value where a device is to have it; undefined: none, and the value is handed over. */
       place?(dtype: DType, shape: readonly number[]): PlacedValue | undefined;
-    };
+    } & Handover);
 
-/** New memory of a device that a value is read into. When it was read and verified, `assign` is called, else `discard`. */
-export interface PlacedValue {
-  readonly memory: DeviceMemory;
+/** How a value is handed over: at once, or in steps, so that many change together without holding up the event loop. */
+export type Handover =
+  | { assign(value: HostTensor): void | Promise<void>; readonly stage?: undefined }
+  | { stage(value: HostTensor): StagedValue };
+
+/**
+ * A value on its way to its object. Values are staged over as many turns of the event loop as that takes, and assigned
+ * in one: either `assign` is called or `discard`.
+ */
+export interface StagedValue {
+  /** Cheap: it replaces one reference by another. */
   assign(): void;
+  /** The restore has failed or was aborted. */
   discard(): void;
+  /** Called when all that is assigned together has been: gives back what was replaced. Its memory is there until then. */
+  settle?(): void | Promise<void>;
+}
+
+/** A staged value that is yet to be read, into new memory of a device. */
+export interface PlacedValue extends StagedValue {
+  readonly memory: DeviceMemory;
 }
 
 export type TensorPath = 'borrow' | 'device' | 'data';

@@ -419,6 +419,13 @@ export interface NativeAddon extends CudaAddon {
     execute: () => void,
   ): BorrowedTensors | { readonly error: NativeError };
   /**
+   * As {@link borrowTensors}, to say when the tensors' memory is given back, not to read it: what lies in memory of
+   * JavaScript's isn't held. The number is for {@link freeTensors}; without it, they are given back at the environment's end.
+   */
+  holdTensors(execute: () => void): number;
+  /** Gives the tensors back on a thread of the engine's, and calls `done` when that is done. */
+  freeTensors(id: number, done: () => void): void;
+  /**
    * Calls `execute`, which has TensorFlow execute the provide op once, with N = 1: its output is a tensor in the memory of
    * `buffer`, which JS has no more (it is detached). The address of that memory; null, without a call, for a buffer that
    * isn't from `allocate`.

@@ -32,6 +32,19 @@ export function releaseBorrow({ id }: BorrowedTensors): void {
 }
 
 /**
+ * Holds the memory of the inputs of every borrow op that `execute` has TensorFlow execute on this thread, but for what is
+ * JavaScript's, so that it is given back when {@link freeTensors} says so and not by who disposes of the tensors.
+ */
+export function holdTensors(execute: () => void): number {
+  return loadAddon().holdTensors(execute);
+}
+
+/** Gives held memory back beside the event loop, which frees gigabytes slowly. Resolves when that is done. */
+export function freeTensors(id: number): Promise<void> {
+  return new Promise((resolve) => loadAddon().freeTensors(id, resolve));
+}
+
+/**
  * Has the provide op that `execute` executes make a tensor in the memory of `buffer`, which is detached. Gives its
  * address; null, without a call, for memory that isn't the engine's.
  */

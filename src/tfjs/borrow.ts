@@ -92,16 +92,13 @@ function borrow(link: TensorFlowLink, tensors: readonly TfTensor[]): Snapshot[] 
   const order = [...byType.values()].flat();
   if (order.length === 0) return snapshots;
 
-  const borrowed = borrowTensors(() => {
-    for (const [type, members] of byType) {
-      for (let start = 0; start < members.length; ) {
-        const count = Math.min(MOST_INPUTS, 2 ** Math.floor(Math.log2(members.length - start)));
-        const inputs = members.slice(start, start + count).map((i) => tensors[i]!);
-        execute(link, link.runtime.borrowOp, type, count, inputs, 0);
-        start += count;
-      }
-    }
-  });
+  const inputs = new Map<number, TfTensor[]>();
+  for (const [type, members] of byType)
+    inputs.set(
+      type,
+      members.map((i) => tensors[i]!),
+    );
+  const borrowed = borrowTensors(() => executeBorrow(link, inputs));
   let held = order.length;
   const release = () => {
     if (--held === 0) releaseBorrow(borrowed);
@@ -118,6 +115,17 @@ function sourceOf(borrowed: BorrowedTensors, at: number): TensorSource {
   if (device === ON_HOST) return { kind: 'address', address, byteLength };
   // Without a stream: TensorFlow's are not known, so that all of the device's work is waited for.
   return { kind: 'device', pointer: address, device, byteLength };
+}
+
+/** Executes the borrow op for all of these tensors, by TensorFlow's type. */
+export function executeBorrow(link: TensorFlowLink, byType: ReadonlyMap<number, readonly TfTensor[]>): void {
+  for (const [type, tensors] of byType) {
+    for (let start = 0; start < tensors.length; ) {
+      const count = Math.min(MOST_INPUTS, 2 ** Math.floor(Math.log2(tensors.length - start)));
+      execute(link, link.runtime.borrowOp, type, count, tensors.slice(start, start + count), 0);
+      start += count;
+    }
+  }
 }
 
 /** The values of an int64 or uint8 tensor, which tfjs calls int32, as such. */

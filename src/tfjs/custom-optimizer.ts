@@ -76,9 +76,15 @@ export function customOptimizerNode(
       },
       destination: {
         kind: 'replace',
-        assign(value) {
-          restored.get(i)?.dispose();
-          restored.set(i, runtime.toTensor(value));
+        stage(value) {
+          const restoredTensor = runtime.toTensor(value);
+          return {
+            assign() {
+              restored.get(i)?.dispose();
+              restored.set(i, restoredTensor);
+            },
+            discard: () => restoredTensor.dispose(),
+          };
         },
       },
     };

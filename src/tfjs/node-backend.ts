@@ -9,8 +9,11 @@ import type { TensorFlowJs, TfTensor } from './types.ts';
 export interface NodeBackend {
   readonly isUsingGpuDevice: boolean;
   readonly binding: { readonly TF_ATTR_INT: number; readonly TF_ATTR_TYPE: number };
-  /** `dtype` is TensorFlow's DataType number, which tfjs's own dtype doesn't always tell (int64 is called int32). */
-  readonly tensorMap: { get(dataId: object): { readonly dtype: number } };
+  /**
+   * `dtype` is TensorFlow's DataType number, which tfjs's own dtype doesn't always tell (int64 is called int32). `values`
+   * is the array that a tensor was made over, as long as no op has used it; then null.
+   */
+  readonly tensorMap: { get(dataId: object): { readonly dtype: number; readonly values: unknown } };
   executeMultipleOutputs(name: string, attributes: OpAttribute[], inputs: TfTensor[], outputs: number): TfTensor[];
   /** A copy of the values, or the array that a tensor was made over, as long as no op has used it. */
   readSync(dataId: object): unknown;

@@ -21,8 +21,8 @@ import type { Parts } from './part.ts';
 import type { Runtime } from './runtime.ts';
 import { scaledSlots } from './scaled-slots.ts';
 import type { Freezer } from './snapshot.ts';
-import type { TfOptimizer, TfTensor, TfVariable } from './types.ts';
-import { tensorValue } from './variable.ts';
+import type { TfOptimizer, TfVariable } from './types.ts';
+import { tensorValue, variablePlace } from './variable.ts';
 
 interface Slot {
   readonly originalName: string;
@@ -94,7 +94,7 @@ function knownOptimizerNode(
       },
     }));
   const placeValue = (description: string, variable: TfVariable) =>
-    tensorValue({ description, get: () => variable, set: (value) => take(variable, value) }, runtime, freezer);
+    tensorValue(variablePlace(variable, description), runtime, freezer);
   const lists = layout.slots.map((slot) => {
     const part = parts.list(optimizer, slot.list, () => {
       const slots = slotsOf(fields, slot);
@@ -132,19 +132,15 @@ function knownOptimizerNode(
       const isRestored = stored.child('_iterations') !== undefined;
       missing = isRestored ? layout.scalars.filter(({ name }) => stored.child(name) === undefined) : [];
     },
-    afterRestore() {
-      products?.afterRestore();
+    async afterRestore() {
+      await products?.afterRestore();
       for (const scalar of missing) {
-        take(fields[scalar.field] as TfVariable, runtime.scalar(scalar.after(optimizer.iterations, fields)));
+        const value = runtime.scalar(scalar.after(optimizer.iterations, fields));
+        variablePlace(fields[scalar.field] as TfVariable).set(value);
       }
       missing = [];
     },
   };
-}
-
-function take(variable: TfVariable, value: TfTensor): void {
-  variable.assign(value);
-  value.dispose();
 }
 
 function slotsOf(fields: OptimizerFields, { field }: SlotLayout): readonly TfVariable[] {

@@ -1,6 +1,7 @@
 import { CheckpointError, invalidArgument } from '../errors.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
+import { Exchange } from './exchange.ts';
 import { TensorFlowLinks } from './node-backend.ts';
 import { isProvided, type PlacedTensor, Placement, provide } from './provide.ts';
 import type { TensorFlowJs, TfDType, TfLayer, TfLayersModel, TfOptimizer, TfTensor, TfVariable } from './types.ts';
@@ -21,6 +22,8 @@ export class Runtime {
   readonly #sequential: Class | undefined;
   /** The way to the memory of tfjs-node's tensors, where there is one. */
   readonly links: TensorFlowLinks;
+  /** The way by which restored tensors take the place of others. */
+  readonly exchange: Exchange = new Exchange(this);
   readonly #placement: Placement;
 
   /** @throws CheckpointError INVALID_ARGUMENT if `tf` lacks what is needed. */

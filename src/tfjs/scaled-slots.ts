@@ -1,11 +1,14 @@
+import { type Give, handOver } from '../checkpoint/hand-over.ts';
 import { VARIABLE_VALUE } from '../checkpoint/keys.ts';
-import type { Snapshot, StoredNode } from '../checkpoint/trackable.ts';
+import type { Handover, Snapshot, StoredNode } from '../checkpoint/trackable.ts';
+import { inTurns, promiseOf, ShortTurns, type Steps, type Turns } from '../steps.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import type { TensorSource } from '../tensor/source.ts';
 import type { Part, Parts } from './part.ts';
 import type { Runtime } from './runtime.ts';
 import type { Freezer } from './snapshot.ts';
 import type { TfVariable } from './types.ts';
+import { variablePlace } from './variable.ts';
 
 /** The slots of an optimizer that Keras keeps multiplied by a number. */
 export interface ScaledSlots {
@@ -16,7 +19,7 @@ export interface ScaledSlots {
   /** Whether a slot was computed from Keras's form at the last restore. */
   isDerived(i: number): boolean;
   beforeRestore(stored: StoredNode): void;
-  afterRestore(): void;
+  afterRestore(): Promise<void>;
 }
 
 /**
@@ -65,6 +68,9 @@ export function scaledSlots(
         ];
       },
     }));
+  const replacing = (slot: TfVariable): Handover => ({
+    stage: (value) => runtime.exchange.stage(variablePlace(slot), value),
+  });
   const all = () => slots().map((_, i) => part(i));
 
   return {
@@ -76,20 +82,31 @@ export function scaledSlots(
       restored.clear();
       derived.clear();
     },
-    afterRestore() {
+    async afterRestore() {
       const by = factor();
-      for (const [i, value] of restored) {
-        const data = value.data as Float32Array;
-        // With a learning rate of zero the products are zero too, whatever was accumulated.
-        for (let at = 0; at < data.length; at++) data[at] = by === 0 ? 0 : data[at]! / by;
-        const tensor = runtime.toTensor(value);
-        slots()[i]?.assign(tensor);
-        tensor.dispose();
-        derived.add(i);
-      }
+      const values = [...restored];
       restored.clear();
+      const turns = new ShortTurns();
+      for (const [, { data }] of values) {
+        await promiseOf(divide(data as Float32Array, by, turns));
+      }
+      const gives = values.map(([i, value]): Give => ({ to: replacing(slots()[i]!), value }));
+      await handOver(gives, undefined, turns, { began() {}, gave: (at) => derived.add(values[at]![0]) });
     },
   };
+}
+
+/** In pieces, each of which takes well below a millisecond. */
+function divide(values: Float32Array, by: number, turns: Turns): Steps<void> {
+  return inTurns(
+    turns,
+    values.length,
+    (first, end) => {
+      // With a learning rate of zero the products are zero too, whatever was accumulated.
+      for (let at = first; at < end; at++) values[at] = by === 0 ? 0 : values[at]! / by;
+    },
+    2 ** 18,
+  );
 }
 
 function captureScaled(slot: TfVariable, factor: number, runtime: Runtime, freezer: Freezer): Snapshot {

@@ -1,18 +1,11 @@
 import { VARIABLE_VALUE } from '../checkpoint/keys.ts';
 import type { PlacedValue, TrackableNode, TrackableValue } from '../checkpoint/trackable.ts';
 import { invalidArgument } from '../errors.ts';
+import type { TensorPlace } from './exchange.ts';
 import type { PlacedTensor } from './provide.ts';
 import { dtypeOf, type Runtime } from './runtime.ts';
 import type { Freezer } from './snapshot.ts';
-import type { TfTensor, TfVariable } from './types.ts';
-
-/** Where a tensor is: what is saved is what `get` returns then, what is restored goes to `set`, which owns it. */
-export interface TensorPlace {
-  /** For messages. */
-  readonly description: string;
-  get(): TfTensor;
-  set(value: TfTensor): void;
-}
+import type { TfVariable } from './types.ts';
 
 export function tensorValue(place: TensorPlace, runtime: Runtime, freezer: Freezer): TrackableValue {
   const tensor = place.get();
@@ -28,7 +21,7 @@ export function tensorValue(place: TensorPlace, runtime: Runtime, freezer: Freez
     destination: {
       kind: 'replace',
       adopts: runtime.adopts(dtype),
-      assign: (value) => place.set(runtime.toTensor(value)),
+      stage: (value) => runtime.exchange.stage(place, value),
       place: (stored, shape) => placedValue(place, runtime.place(stored, shape)),
     },
   };
@@ -50,10 +43,10 @@ function placedValue(place: TensorPlace, placed: PlacedTensor | undefined): Plac
   };
 }
 
-/** A `tf.Variable`, of the user's, of a layer or of an optimizer: restored by assigning a new buffer to it. */
-export function variableNode(variable: TfVariable, runtime: Runtime, freezer: Freezer): TrackableNode {
-  const place: TensorPlace = {
-    description: `Variable '${variable.name}'`,
+/** The value of a variable: it is assigned, and so takes the buffer of another tensor. */
+export function variablePlace(variable: TfVariable, description = `Variable '${variable.name}'`): TensorPlace {
+  return {
+    description,
     get: () => variable,
     set(value) {
       // Not through LayerVariable.write(): it applies the weight's constraint, which can change the last bits.
@@ -64,6 +57,11 @@ export function variableNode(variable: TfVariable, runtime: Runtime, freezer: Fr
       }
     },
   };
+}
+
+/** A `tf.Variable`, of the user's, of a layer or of an optimizer: restored by assigning a new buffer to it. */
+export function variableNode(variable: TfVariable, runtime: Runtime, freezer: Freezer): TrackableNode {
+  const place = variablePlace(variable);
   return {
     identity: variable,
     description: place.description,

@@ -285,6 +285,8 @@ const addon: NativeAddon = {
     throw new Error('no TensorFlow');
   },
   releaseBorrow: () => {},
+  holdTensors: () => 0,
+  freeTensors: (_id, done) => setImmediate(done),
   provideTensor: () => null,
   reserveSnapshotPool: (_bytes, _device, done) =>
     done({ code: 'CUDA_UNAVAILABLE', message: 'the reference addon knows no CUDA' }),

@@ -1,4 +1,5 @@
 import type { BundleEntryInfo } from '../../src/bundle/index.ts';
+import { type Give, handOver } from '../../src/checkpoint/hand-over.ts';
 import type { ObjectGraph } from '../../src/checkpoint/object-graph.ts';
 import { RestoreOrder, RestoreSession } from '../../src/checkpoint/restore-session.ts';
 import type { Adapter, Snapshot, TrackableNode } from '../../src/checkpoint/trackable.ts';
@@ -58,14 +59,13 @@ export async function restore(
   const stored = { prefix: 'memory', graph: checkpoint.graph, entries };
   const session = new RestoreSession(stored, createResolver([adapter]), new RestoreOrder());
   const matches = await promiseOf(session.match(root(objects, {}), ONE_TURN));
-  for (const match of matches) {
-    const { dtype, shape, bytes } = checkpoint.values.get(match.key)!;
+  const gives = matches.map(({ key, value: { destination } }): Give => {
+    const { dtype, shape, bytes } = checkpoint.values.get(key)!;
     const data = Array.isArray(bytes) ? bytes : bytes.slice();
-    const { destination } = match.value;
     if (destination.kind !== 'replace') throw new Error('not used by the adapter');
-    await destination.assign(new HostTensor({ dtype, shape, data }));
-    session.assigned(match);
-  }
+    return { to: destination, value: new HostTensor({ dtype, shape, data }) };
+  });
+  await handOver(gives, undefined, ONE_TURN, { began() {}, gave: (i) => session.assigned(matches[i]!) });
   for (const node of session.above(matches)) await node.afterRestore?.();
   return session.unmatchedKeys();
 }
