@@ -11,6 +11,7 @@ namespace tensor_checkpoint {
 namespace {
 
 constexpr size_t kWords = 12;
+constexpr int kAttempts = 3;
 
 alignas(64) char probe_memory[64];
 alignas(64) char other_memory[64];
@@ -48,10 +49,13 @@ Result<TensorMemory> TensorMemory::Learn(const TensorFlowApi& api) {
   if (!CanReadSafely()) {
     return Status(Code::kUnsupported, "this system doesn't let a process look at its own memory (process_vm_readv)");
   }
-  // Words that aren't set may point to anything, to the arguments of the call as well: each candidate is tried.
+  // Words that aren't set may point to anything, to the arguments of the call as well: each candidate is tried. And tried
+  // again: that the system once doesn't read a page, or that memory is short, says nothing of the layout.
   TensorMemory learnt;
-  for (size_t at = 0; at < kWords; ++at) {
-    if (learnt.LearnLayout(api, at) && learnt.LearnCopies(api) && learnt.IsRight(api)) return learnt;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    for (size_t at = 0; at < kWords; ++at) {
+      if (learnt.LearnLayout(api, at) && learnt.LearnCopies(api) && learnt.IsRight(api)) return learnt;
+    }
   }
   return Status(Code::kUnsupported, "the layout of this TensorFlow's tensors is not known");
 }

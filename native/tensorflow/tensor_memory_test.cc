@@ -135,6 +135,17 @@ TEST_F(TensorMemoryTest, ThatIsTrustedDoesNotChange) {
   EXPECT_TRUE(MayChange(new CallersFakeBuffer(memory, 16, Nothing, nullptr)));
 }
 
+TEST(TensorMemory, IsLearntThoughAnAttemptFailed) {
+  static int failures;
+  failures = 12;
+  TensorFlowApi api = FakeApi();
+  api.TF_NewTensor = [](int type, const int64_t* dims, int count, void* data, size_t bytes,
+                        TensorFlowApi::Deallocator free, void* argument) -> TF_Tensor* {
+    return failures-- > 0 ? nullptr : NewFake(type, dims, count, data, bytes, free, argument);
+  };
+  EXPECT_TRUE(TensorMemory::Learn(api).ok());
+}
+
 TEST(TensorMemory, IsNotLearntFromTensorsOfAnotherLayout) {
   struct Opaque {
     uintptr_t words[16] = {};

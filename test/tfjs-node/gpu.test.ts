@@ -196,6 +196,30 @@ print(json.dumps([read(name) for name in ['large', 'int', 'bool']]))`;
     tf.dispose(variables);
   });
 
+  it('are given back when a save or a restore is aborted while the device still copies', async () => {
+    const variables = Array.from({ length: 6 }, (_, i) => variableOf(counted(400_000, i)));
+    const checkpoint = new Checkpoint({ variables }, { adapters: [adapter] });
+    const path = prefix();
+    await checkpoint.write(path);
+    const before = { tensors: tf.memory().numTensors, bytes: standinState().deviceBytes };
+    const now = () => ({ tensors: tf.memory().numTensors, bytes: standinState().deviceBytes });
+    // The plugin frees memory without waiting for copies of the engine's: one under way would be a violation.
+    library.slowCopies(100_000, 0);
+    for (const milliseconds of [0, 10, 30]) {
+      const restored = checkpoint.read(path, { signal: AbortSignal.timeout(milliseconds) });
+      await expect(restored).rejects.toMatchObject({ code: 'ABORTED' });
+      await expect.poll(now).toEqual(before);
+      const saved = checkpoint.write(`${path}-2`, { signal: AbortSignal.timeout(milliseconds) });
+      await expect(saved).rejects.toMatchObject({ code: 'ABORTED' });
+      await expect.poll(now).toEqual(before);
+    }
+    library.reset();
+    expect(variables.map((variable) => variable.dataSync()[399_999])).toEqual(
+      [0, 1, 2, 3, 4, 5].map((i) => i + 399_999),
+    );
+    tf.dispose(variables);
+  });
+
   it('go through the host where the device has no memory for the new beside the old', async () => {
     const variables = [variableOf(counted(1000, 1)), variableOf(counted(1000, 2))];
     const checkpoint = new Checkpoint({ variables }, { adapters: [adapter] });
