@@ -2,8 +2,8 @@ import { basename, dirname } from 'node:path';
 import { maskCrc } from '../bundle/crc.ts';
 import { type BundlePlan, BundlePlanner, indexPath, parseDataName } from '../bundle/index.ts';
 import { Capturer, Frozen } from '../checkpoint/capture.ts';
-import { dataFiles } from '../checkpoint/checkpoint-files.ts';
-import { composeRemoval, noData } from '../checkpoint/commit.ts';
+import { dataFiles, marks } from '../checkpoint/checkpoint-files.ts';
+import { composeRemoval, noData, unlinkAll } from '../checkpoint/commit.ts';
 import { enterPrefix, leavePrefix } from '../checkpoint/lanes.ts';
 import { temporaryName } from '../checkpoint/temporary-names.ts';
 import type { TrackableNode } from '../checkpoint/trackable.ts';
@@ -26,7 +26,9 @@ export type Fill = (tensors: readonly { readonly key: string; readonly into: Mem
  * Writes a checkpoint whose tensors come one data file at a time, so that no more of it is in memory. Values of fixed
  * width have sources of kind `address` that are never read: `fill` brings their bytes. The commit is that of a save:
  * the data files are durable before the index, which makes the checkpoint, is renamed into place. After a failure
- * nothing is left; after a crash, data files without an index, which mean nothing to any reader.
+ * nothing is left; after a crash, data files without an index, which mean nothing to any reader, beside the mark of a
+ * write that died. They go with the next write to this prefix, when a manager finds the mark in its directory, or by
+ * removeCheckpoint().
  *
  * @throws CheckpointError INVALID_ARGUMENT where there is a checkpoint at `prefix`.
  */
@@ -58,25 +60,37 @@ async function write(prefix: string, root: TrackableNode, fill: Fill, signal: Ab
       path: prefix,
     });
   }
-  const taken = dataFiles(prefix, names ?? []).map((path) => parseDataName(path)!.count);
+  const dead = dataFiles(prefix, names ?? []);
+  const taken = dead.map((path) => parseDataName(path)!.count);
   const options = { prefix, maxShardBytes: FILE_BYTES, avoidShardCounts: new Set(taken) };
   const plan = await promiseOf(new BundlePlanner().planColumns(columns, options, turns));
   const sums = new Uint32Array(plan.tensorCount);
+  const mark = temporaryName(indexPath(prefix));
   let begun = 0;
   try {
+    await createMark(mark, signal);
     const image = allocate(Math.max(1, ...plan.files.sizes));
     for (const file of plan.files.paths.keys()) {
       await fillFile(plan, file, image, fill, sums);
       begun = file + 1;
       await writeFile(plan, file, image, signal);
     }
-    await publish(prefix, plan, sums, created, signal);
+    // Once there is an index, what others have left has no meaning to anybody.
+    const leftBehind = [...dead, ...marks(prefix, names ?? []), mark];
+    await publish(prefix, plan, sums, created, leftBehind, signal);
   } catch (error) {
-    const data = plan.files.paths.slice(0, begun);
+    const data = [...plan.files.paths.slice(0, begun), mark];
     // What failed first is what the caller has to know.
     await runSave(composeRemoval([{ index: '', data }], OPTIONS)).finished.catch(() => {});
     throw error;
   }
+}
+
+/** An empty file by the name of a temporary index: it says that the prefix is being written, as that of a save does. */
+async function createMark(path: string, signal: AbortSignal | undefined): Promise<void> {
+  const files = { paths: [path], sizes: Float64Array.of(0) };
+  const steps: Step[] = [{ op: 'write' }];
+  await runSave({ ...noData(), files, blobs: [], steps, undo: [], options: OPTIONS }, { signal }).finished;
 }
 
 /** The bytes of a data file as they will lie in it, and the checksums of its tensors. */
@@ -144,6 +158,7 @@ async function publish(
   plan: BundlePlan,
   sums: Uint32Array,
   created: readonly string[],
+  leftBehind: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { bytes, patches, seals } = plan.index;
@@ -162,6 +177,7 @@ async function publish(
     { op: 'publish', blob: 0, path: indexPath(prefix), commits: true },
     { op: 'syncDirectory', path: directory },
     { op: 'milestone', name: 'committed' },
+    ...unlinkAll(leftBehind),
   ];
   const blobs = [{ temporaryPath: temporaryName(indexPath(prefix)), bytes, seals }];
   const undo: Step[] = [{ op: 'unlink', path: indexPath(prefix) }];
