@@ -116,13 +116,13 @@ Napi::Value Copy(const Napi::CallbackInfo& info) {
   if (info.Length() > 8) kept.Set("owner", info[8]);
   Environment::Of(env).RunTask(
       info[7].As<Napi::Function>(),
-      [=, ordinal = static_cast<uint32_t>(*device), at = *pointer, count = static_cast<size_t>(*bytes),
+      [=, &devices = Environment::Of(env).engine().devices(), ordinal = static_cast<uint32_t>(*device), at = *pointer, count = static_cast<size_t>(*bytes),
        pin = Allocations::Find(buffer.Data())]() -> Environment::Deliver {
         auto context = ContextForTensors(ordinal);
         Status status = context.status();
         if (status.ok() && count > 0) {
-          status = to_host ? CopyToHost(**context, behind, at, memory, count)
-                           : CopyToDevice(**context, behind, memory, at, count);
+          status = to_host ? CopyToHost(*context, devices.pinned(), behind, at, memory, count)
+                           : CopyToDevice(*context, devices.pinned(), behind, memory, at, count);
         }
         return [status](Napi::Env deliver_env, const Napi::Function& done) {
           if (status.ok()) {

@@ -146,17 +146,19 @@ void* Give(DLTensor tensor, std::vector<int64_t> shape, std::shared_ptr<void> me
   return &given->managed;
 }
 
-// (handle, pointer, device, code, bits, shape, versioned)
+// (keeper, isHandle, pointer, device, code, bits, shape, versioned)
 Napi::Value Hand(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  const auto pointer = AddressArgument(info[1]);
-  const auto device = WholeArgument(info[2]);
-  const auto code = WholeArgument(info[3]);
-  const auto bits = WholeArgument(info[4]);
-  if (!info[0].IsExternal() || !pointer || !device || !code || !bits || !info[5].IsArray() || !info[6].IsBoolean()) {
+  const auto pointer = AddressArgument(info[2]);
+  const auto device = WholeArgument(info[3]);
+  const auto code = WholeArgument(info[4]);
+  const auto bits = WholeArgument(info[5]);
+  if (!info[1].IsBoolean() || !pointer || !device || !code || !bits || !info[6].IsArray() || !info[7].IsBoolean()) {
     return WrongCudaArguments(env);
   }
-  Napi::Array dimensions = info[5].As<Napi::Array>();
+  const bool is_handle = info[1].As<Napi::Boolean>().Value();
+  if (is_handle ? !info[0].IsExternal() : !info[0].IsObject()) return WrongCudaArguments(env);
+  Napi::Array dimensions = info[6].As<Napi::Array>();
   std::vector<int64_t> shape;
   for (uint32_t i = 0; i < dimensions.Length(); ++i) {
     const auto dimension = WholeArgument(dimensions.Get(i));
@@ -168,8 +170,9 @@ Napi::Value Hand(const Napi::CallbackInfo& info) {
   tensor.device = {kDLCUDA, static_cast<int32_t>(*device)};
   tensor.ndim = static_cast<int32_t>(shape.size());
   tensor.dtype = {static_cast<uint8_t>(*code), static_cast<uint8_t>(*bits), 1};
-  const auto& memory = DeviceHandle::Of(info[0]).memory();
-  void* const managed = info[6].As<Napi::Boolean>().Value()
+  const std::shared_ptr<void> memory =
+      is_handle ? DeviceHandle::Of(info[0]).memory() : Environment::Of(env).KeepAlive(info[0].As<Napi::Object>());
+  void* const managed = info[7].As<Napi::Boolean>().Value()
                             ? Give<DLManagedTensorVersioned>(tensor, std::move(shape), memory)
                             : Give<DLManagedTensor>(tensor, std::move(shape), memory);
   // No finalizer: nothing tells whether somebody has taken the tensor, who would end it a second time.

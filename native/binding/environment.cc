@@ -84,6 +84,19 @@ void Environment::Free(uint32_t id, Napi::Function done) {
   });
 }
 
+std::shared_ptr<void> Environment::KeepAlive(Napi::Object object) {
+  if (keeper_ == nullptr) {
+    keeper_ = std::make_shared<Kept>();
+    keeper_->environment = this;
+  }
+  const uint32_t id = next_id_++;
+  kept_[id] = Napi::Persistent(object);
+  return std::shared_ptr<void>(nullptr, [id, keeper = keeper_](void*) {
+    std::lock_guard lock(keeper->mutex);
+    if (keeper->environment != nullptr) keeper->environment->Post({id, true, nullptr});
+  });
+}
+
 Environment::Entry& Environment::AddProgram(uint32_t& id, Napi::Function on_event, Napi::Object memory,
                                             std::vector<Allocations::Pin> pins, bool is_load) {
   id = Add(on_event, memory);
@@ -149,6 +162,7 @@ void Environment::Drain() {
   }
   for (Message& message : messages) {
     Napi::HandleScope scope(env_);
+    if (kept_.erase(message.id) > 0) continue;
     const auto found = entries_.find(message.id);
     if (found == entries_.end()) continue;
     Napi::Function callback = found->second.callback.Value();
@@ -164,6 +178,11 @@ void Environment::Drain() {
 }
 
 void Environment::Close() {
+  if (keeper_ != nullptr) {
+    std::lock_guard lock(keeper_->mutex);
+    keeper_->environment = nullptr;
+  }
+  kept_.clear();
   for (auto& [id, entry] : entries_) {
     if (entry.program) entry.program->Abort();
   }

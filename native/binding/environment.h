@@ -53,7 +53,16 @@ class Environment {
   // The same, whatever their size, and calls `done` when their memory was given back.
   void Free(uint32_t borrow, Napi::Function done);
 
+  // Keeps a JS object alive until the last copy has gone, on any thread, or until the environment ends. It doesn't keep
+  // the process alive.
+  std::shared_ptr<void> KeepAlive(Napi::Object object);
+
  private:
+  // How threads that outlive the environment reach it.
+  struct Kept {
+    std::mutex mutex;
+    Environment* environment = nullptr;  // nullptr: it has ended.
+  };
   class Sink;
   struct Entry {
     Napi::FunctionReference callback;
@@ -83,6 +92,8 @@ class Environment {
   napi_threadsafe_function wake_ = nullptr;
   std::unordered_map<uint32_t, Entry> entries_;
   std::unordered_map<uint32_t, std::unique_ptr<Borrow>> borrows_;
+  std::unordered_map<uint32_t, Napi::ObjectReference> kept_;
+  std::shared_ptr<Kept> keeper_;
   uint32_t next_id_ = 1;
 
   std::mutex mutex_;  // Guards what follows.

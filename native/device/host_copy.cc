@@ -1,6 +1,10 @@
 #include "device/host_copy.h"
 
+#include <algorithm>
+#include <array>
+#include <cstring>
 #include <string>
+#include <utility>
 
 namespace tensor_checkpoint {
 namespace {
@@ -44,32 +48,105 @@ class OrderedStream {
   CUevent event_ = nullptr;
 };
 
-template <typename Copy>
-Status Transfer(const CudaContext& context, std::optional<uint64_t> behind, const char* function, size_t bytes,
-                Copy copy) {
-  CurrentContext current(context);
+// Locked memory for a part of a tensor, and the event behind the device's last work on it. In the current context.
+class Part {
+ public:
+  explicit Part(const CudaContext& context) : context_(context) {}
+  ~Part() {
+    if (event_ != nullptr) (void)context_.call().cuEventDestroy(event_);
+  }
+  Part(const Part&) = delete;
+  Part& operator=(const Part&) = delete;
+
+  Status Open(const std::shared_ptr<const CudaContext>& context, PinnedPool& pinned, size_t bytes) {
+    auto memory = pinned.Take(context, bytes);
+    if (!memory.ok()) return memory.status();
+    memory_ = std::move(*memory);
+    Status status = context_.Check(context_.call().cuEventCreate(&event_, CU_EVENT_DISABLE_TIMING | CU_EVENT_BLOCKING_SYNC), "cuEventCreate");
+    if (!status.ok()) event_ = nullptr;
+    return status;
+  }
+  uint8_t* data() const { return memory_.data(); }
+  Status Record(CUstream stream) const { return context_.Check(context_.call().cuEventRecord(event_, stream), "cuEventRecord"); }
+  Status Wait() const { return context_.Check(context_.call().cuEventSynchronize(event_), "cuEventSynchronize"); }
+
+ private:
+  const CudaContext& context_;
+  PinnedPool::Buffer memory_;
+  CUevent event_ = nullptr;
+};
+
+constexpr size_t kPart = 4 << 20;
+// Up to this the driver's own way through its own staging is as fast.
+constexpr size_t kSmall = 64 << 10;
+
+struct Tensor {
+  CUdeviceptr device;
+  uint8_t* host;  // Only read where it goes to the device.
+  size_t bytes;
+  bool to_host;
+};
+
+Status Enqueue(const CudaContext& context, const Tensor& tensor, size_t at, void* host, size_t bytes, CUstream stream) {
+  const CudaFunctions& call = context.call();
+  const CUresult result = tensor.to_host ? call.cuMemcpyDtoHAsync(host, tensor.device + at, bytes, stream)
+                                         : call.cuMemcpyHtoDAsync(tensor.device + at, host, bytes, stream);
+  return context.Check(result, tensor.to_host ? "cuMemcpyDtoHAsync" : "cuMemcpyHtoDAsync", std::to_string(bytes) + " bytes");
+}
+
+// May leave work under way.
+Status CopyInParts(const CudaContext& context, const Tensor& tensor, const std::array<Part, 2>& parts, CUstream stream) {
+  Status status;
+  const size_t count = (tensor.bytes + kPart - 1) / kPart;
+  const auto size = [&](size_t i) { return std::min(kPart, tensor.bytes - i * kPart); };
+  const auto take = [&](size_t i) {
+    status = parts[i % 2].Wait();
+    if (status.ok()) std::memcpy(tensor.host + i * kPart, parts[i % 2].data(), size(i));
+  };
+  for (size_t i = 0; i < count && status.ok(); ++i) {
+    const Part& part = parts[i % 2];
+    if (!tensor.to_host) {
+      if (i >= 2) status = part.Wait();
+      if (!status.ok()) return status;
+      std::memcpy(part.data(), tensor.host + i * kPart, size(i));
+    }
+    status = Enqueue(context, tensor, i * kPart, part.data(), size(i), stream);
+    if (status.ok()) status = part.Record(stream);
+    // While the device is at this part, the one before is taken out.
+    if (status.ok() && tensor.to_host && i > 0) take(i - 1);
+  }
+  if (status.ok() && tensor.to_host) take(count - 1);
+  return status;
+}
+
+Status Transfer(const std::shared_ptr<const CudaContext>& context, PinnedPool& pinned, std::optional<uint64_t> behind, const Tensor& tensor) {
+  CurrentContext current(*context);
   if (!current.status().ok()) return current.status();
-  OrderedStream ordered(context);
+  std::array<Part, 2> parts{Part(*context), Part(*context)};
+  Status locked;
+  for (Part& part : parts) {
+    if (tensor.bytes > kSmall && locked.ok()) locked = part.Open(context, pinned, std::min(tensor.bytes, kPart));
+  }
+  if (!locked.ok() && !PinnedPool::IsLimit(locked)) return locked;
+  OrderedStream ordered(*context);
   if (Status status = ordered.Open(behind); !status.ok()) return status;
-  const Status copied = context.Check(copy(ordered.stream()), function, std::to_string(bytes) + " bytes");
+  const bool in_parts = tensor.bytes > kSmall && locked.ok();
+  const Status copied = in_parts ? CopyInParts(*context, tensor, parts, ordered.stream())
+                                 : Enqueue(*context, tensor, 0, tensor.host, tensor.bytes, ordered.stream());
   const Status waited = ordered.Wait();
   return copied.ok() ? waited : copied;
 }
 
 }  // namespace
 
-Status CopyToHost(const CudaContext& context, std::optional<uint64_t> stream, CUdeviceptr from, void* to,
-                  size_t bytes) {
-  return Transfer(context, stream, "cuMemcpyDtoHAsync", bytes, [&](CUstream own) {
-    return context.call().cuMemcpyDtoHAsync(to, from, bytes, own);
-  });
+Status CopyToHost(const std::shared_ptr<const CudaContext>& context, PinnedPool& pinned, std::optional<uint64_t> stream,
+                  CUdeviceptr from, void* to, size_t bytes) {
+  return Transfer(context, pinned, stream, {from, static_cast<uint8_t*>(to), bytes, true});
 }
 
-Status CopyToDevice(const CudaContext& context, std::optional<uint64_t> stream, const void* from, CUdeviceptr to,
-                    size_t bytes) {
-  return Transfer(context, stream, "cuMemcpyHtoDAsync", bytes, [&](CUstream own) {
-    return context.call().cuMemcpyHtoDAsync(to, from, bytes, own);
-  });
+Status CopyToDevice(const std::shared_ptr<const CudaContext>& context, PinnedPool& pinned, std::optional<uint64_t> stream,
+                    const void* from, CUdeviceptr to, size_t bytes) {
+  return Transfer(context, pinned, stream, {to, static_cast<uint8_t*>(const_cast<void*>(from)), bytes, false});
 }
 
 }  // namespace tensor_checkpoint

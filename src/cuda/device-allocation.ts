@@ -37,6 +37,12 @@ export class DeviceAllocation {
     return this.#handle;
   }
 
+  /** What memory of somebody else's belongs to, if that was said. Throws once it was freed. */
+  get owner(): object | undefined {
+    this.#check();
+    return this.#owner;
+  }
+
   /** Keeps the memory until the function returned was called. */
   hold(): () => void {
     this.#check();

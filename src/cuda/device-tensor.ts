@@ -172,21 +172,31 @@ export class DeviceTensor<D extends DType = DType> {
    * this tensor is freed. Whoever takes it must call the deleter, on any thread; an External that nobody takes keeps the
    * memory for good (`DeviceTensor.fromDLPack(external).free()` gives it back).
    *
-   * @throws CheckpointError UNSUPPORTED for memory from {@link fromPointer}, whose end only its owner knows, and for
-   * dtypes that DLPack has no type for.
+   * Of memory from {@link fromPointer} the `owner` is kept alive until then, or until the thread that made it ends.
+   *
+   * @throws CheckpointError UNSUPPORTED for memory from {@link fromPointer} without an `owner`: nothing could keep it
+   * alive for whoever takes it; and for dtypes that DLPack has no type for.
    */
   toDLPack(options: { versioned?: boolean } = {}): object {
-    const { handle, range } = this.#memory;
-    if (handle === undefined && this.byteLength > 0) {
-      throw new CheckpointError(
-        'UNSUPPORTED',
-        'Memory from fromPointer() can not be handed out by DLPack: it belongs to somebody else. Hand out a copy.',
-      );
-    }
-    if (handle === undefined) {
+    const { handle, owner, range } = this.#memory;
+    if (this.byteLength === 0) {
       throw new CheckpointError('UNSUPPORTED', 'A tensor without elements has no memory to hand out by DLPack.');
     }
-    return giveDLPack(handle, range, dlpackType(this.dtype), this.shape, options.versioned ?? false);
+    const keeper = handle ?? owner;
+    if (keeper === undefined) {
+      throw new CheckpointError(
+        'UNSUPPORTED',
+        'Memory from fromPointer() without an owner can not be handed out by DLPack: nothing would keep it alive for ' +
+          'whoever takes it. Give fromPointer() the owner, or hand out a copy.',
+      );
+    }
+    return giveDLPack(
+      { keeper, isHandle: handle !== undefined },
+      range,
+      dlpackType(this.dtype),
+      this.shape,
+      options.versioned ?? false,
+    );
   }
 
   /**

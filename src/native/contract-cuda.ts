@@ -61,9 +61,13 @@ export interface CudaAddon {
   ): void;
   /** Looks at the tensor in an External and, with `take`, takes it over. Refused, it still belongs to who gave it. */
   dlpackTake(external: object, versioned: boolean, take: boolean): OrError<DLPackTensor>;
-  /** An External with a tensor that has a share in the memory; who takes it calls its deleter. */
+  /**
+   * An External with a tensor that has a share in the memory, or else keeps an object alive; who takes it calls its
+   * deleter.
+   */
   dlpackGive(
-    handle: DeviceHandle,
+    keeper: object,
+    isHandle: boolean,
     pointer: bigint,
     device: number,
     code: number,

@@ -58,14 +58,17 @@ export function takeDLPack(external: object, versioned: boolean, take: boolean):
   return checked(guard(() => loadAddon().dlpackTake(external, versioned, take)));
 }
 
+/** @param keeps the share in the memory, or an object that is kept alive until the tensor's deleter was called. */
 export function giveDLPack(
-  handle: DeviceHandle,
+  keeps: { readonly keeper: object; readonly isHandle: boolean },
   { pointer, device }: DeviceRange,
   type: { readonly code: number; readonly bits: number },
   shape: readonly number[],
   versioned: boolean,
 ): object {
-  return guard(() => loadAddon().dlpackGive(handle, pointer, device, type.code, type.bits, shape, versioned));
+  const { keeper, isHandle } = keeps;
+  const { code, bits } = type;
+  return guard(() => loadAddon().dlpackGive(keeper, isHandle, pointer, device, code, bits, shape, versioned));
 }
 
 function copy(toHost: boolean, device: DeviceRange, host: HostRange): Promise<void> {

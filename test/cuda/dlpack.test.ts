@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DeviceTensor } from '../../src/cuda/index.ts';
 import { HostTensor } from '../../src/tensor/host-tensor.ts';
@@ -98,6 +100,41 @@ describeCuda('DeviceTensor.toDLPack', () => {
     using taken = DeviceTensor.fromDLPack(tensor.toDLPack());
     tensor.free();
     expect((await taken.toHost()).data).toEqual(values);
+  });
+
+  test("hands out somebody else's memory where an owner keeps it alive, until the deleter was called", async () => {
+    const pointer = library.allocate(0, 24);
+    const init = { pointer, byteLength: 24, dtype: 'float32', shape: [6] } as const;
+    using unowned = DeviceTensor.fromPointer(init);
+    expect(() => unowned.toDLPack()).toThrow(/Give fromPointer\(\) the owner/);
+
+    setFlagsFromString('--expose-gc');
+    const gc = runInNewContext('gc') as () => void;
+    let isCollected = false;
+    const registry = new FinalizationRegistry(() => {
+      isCollected = true;
+    });
+    const given = (() => {
+      const owner = {};
+      registry.register(owner, undefined);
+      const tensor = DeviceTensor.fromPointer({ ...init, owner });
+      const external = tensor.toDLPack({ versioned: true });
+      tensor.free();
+      return external;
+    })();
+    expect(library.readDLPack(given, true).pointer).toBe(pointer);
+    const collect = async () => {
+      for (let turn = 0; turn < 5; turn++) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        gc();
+      }
+    };
+    await collect();
+    expect(isCollected).toBe(false);
+    library.deleteDLPack(given, true);
+    await collect();
+    expect(isCollected).toBe(true);
+    library.free(0, pointer);
   });
 
   test('keeps every dtype that DLPack has', async () => {
