@@ -1,7 +1,7 @@
 // @ts-check
 // Device memory to and from the disk, against what the link and the disk give, and against PyTorch where Python has it.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cpus, totalmem, type } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ import { Checkpoint, engineInfo, HostTensor } from '../dist/index.js';
 const usage = `Usage: npm run bench:gpu -- DIRECTORY [options]
 
   --size SIZE,…       states that go to the disk of DIRECTORY (default 1GiB,4GiB,16GiB)
-  --sink-size SIZE,…  states that go to memory (/dev/shm, without fsync; default 1GiB,4GiB,16GiB,64GiB)
+  --sink-size SIZE,…  states that go to a sink, which takes every byte and keeps none (default 1GiB,4GiB,16GiB,64GiB)
   --tensors N         tensors of a state (default 100)
   --rounds N          measurements of each, of which the median counts (default 3)
   --python PATH       for the comparison with PyTorch (default python3)
@@ -50,6 +50,8 @@ if (reason !== null) {
   process.exit(1);
 }
 
+/** This process is the one of measureSink(): what it writes goes nowhere. */
+const isSink = process.env.BENCH_GPU_SINK === '1';
 const rounds = Number(options.rounds);
 const tensorCount = Number(options.tensors);
 const device = cudaDevices()[0];
@@ -130,6 +132,7 @@ async function measure(where, directory, state, bytes, write) {
   for (const [name, more] of /** @type {[string, import('../dist/index.js').WriteOptions][]} */ ([
     ['', {}],
     [', device checksum', { deviceChecksum: true }],
+    ...(isSink ? [] : [[', GPUDirect Storage', { gpuDirect: true }]]),
     [', asynchronous', { enableAsync: true }],
     [', asynchronous, snapshot pool', { enableAsync: true, snapshotPoolBytes: bytes + 64 * 2 ** 20 }],
     [', asynchronous, shadow', { enableAsync: true, deviceShadow: true }],
@@ -142,6 +145,7 @@ async function measure(where, directory, state, bytes, write) {
       console.log(`device → ${where}${name}: left out, it needs more than half of the memory`);
       continue;
     }
+    if (more.gpuDirect && !(await goesPastTheHost(checkpoint.write(prefix, { ...write, ...more })))) continue;
     if (more.snapshotPoolBytes) {
       const { seconds } = await timed(() => reserveSnapshotPool(/** @type {number} */ (more.snapshotPoolBytes)));
       results.push({ what: 'reserve the snapshot pool', bytes: more.snapshotPoolBytes, seconds: [seconds] });
@@ -162,23 +166,81 @@ async function measure(where, directory, state, bytes, write) {
     });
     await releaseDeviceMemory();
   }
-  const total = [];
-  const cpu = [];
-  let cold = true;
-  for (let round = 0; round < rounds; round++) {
-    cold = dropCaches() && cold;
-    const { seconds, cpuSeconds } = await timed(() => checkpoint.read(prefix));
-    total.push(seconds);
-    cpu.push(cpuSeconds);
+  // A sink has nothing to give back.
+  for (const gpuDirect of isSink ? [] : [false, true]) {
+    if (gpuDirect && !(await goesPastTheHost(checkpoint.read(prefix, { gpuDirect })))) continue;
+    const total = [];
+    const cpu = [];
+    let cold = true;
+    for (let round = 0; round < rounds; round++) {
+      cold = dropCaches() && cold;
+      const { seconds, cpuSeconds } = await timed(() => checkpoint.read(prefix, { gpuDirect }));
+      total.push(seconds);
+      cpu.push(cpuSeconds);
+    }
+    report(`${where} → device${gpuDirect ? ', GPUDirect Storage' : ''}`, bytes, total, { cpuSeconds: cpu, cold });
   }
-  report(`${where} → device`, bytes, total, { cpuSeconds: cpu, cold: cold && where === 'disk' });
+}
+
+/**
+ * Whether GPUDirect Storage is possible here, which a save or restore shows; if not, the reason is said.
+ * @param {Promise<unknown>} tried
+ */
+async function goesPastTheHost(tried) {
+  try {
+    await tried;
+    return true;
+  } catch (error) {
+    console.log(`GPUDirect Storage is left out: ${/** @type {Error} */ (error).message}`);
+    return false;
+  }
+}
+
+/**
+ * The library that, preloaded, lets data files get their size and no bytes: as the pack brings it, or compiled.
+ * @param {string} directory @returns {string | undefined}
+ */
+function sinkLibrary(directory) {
+  const source = fileURLToPath(new URL('./children/null-sink.c', import.meta.url));
+  const packed = source.replace(/c$/, 'so');
+  if (existsSync(packed)) return packed;
+  const built = join(directory, 'null-sink.so');
+  const { status } = spawnSync('cc', ['-shared', '-fPIC', '-O2', '-o', built, source, '-ldl']);
+  return status === 0 ? built : undefined;
+}
+
+/** Measures what goes to the sink, in a process whose writes go there. @returns {Record<string, unknown>[]} */
+function measureSink() {
+  const directory = mkdtempSync(join(parent, 'bench-gpu-'));
+  try {
+    const sink = sinkLibrary(directory);
+    if (sink === undefined) {
+      console.log('The sink is left out: there is no C compiler (cc) for it.');
+      return [];
+    }
+    const json = join(directory, 'sink.json');
+    const args = ['--sink-size', options['sink-size'], '--tensors', options.tensors, '--rounds', options.rounds];
+    const { status } = spawnSync(
+      process.execPath,
+      [...process.execArgv, fileURLToPath(import.meta.url), directory, ...args, '--json', json],
+      {
+        stdio: 'inherit',
+        // io_uring would pass the library by.
+        env: { ...process.env, LD_PRELOAD: sink, TENSOR_CHECKPOINT_IO: 'threads', BENCH_GPU_SINK: '1' },
+      },
+    );
+    if (status !== 0) throw new Error(`the measurement of the sink ended with ${status}`);
+    return JSON.parse(readFileSync(json, 'utf8')).results;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 /** @param {string} path @param {number} bytes */
 function fits(path, bytes) {
   const { bavail, bsize } = statfsSync(path);
   // A checkpoint that is replaced is there until the new one is.
-  return bavail * bsize > 2.1 * bytes && (device?.totalMemory ?? 0) > 1.1 * bytes;
+  return (isSink || bavail * bsize > 2.1 * bytes) && (device?.totalMemory ?? 0) > 1.1 * bytes;
 }
 
 const other = fileURLToPath(new URL('../test/standin-cuda/build/Release/other_library.node', import.meta.url));
@@ -186,40 +248,41 @@ const copies = existsSync(other) ? createRequire(import.meta.url)(other) : undef
 copies?.load(library);
 if (!copies) console.log('The copy alone is left out: node scripts/standin-cuda.mjs builds what measures it.');
 
-for (const [where, list, root, write] of /** @type {const} */ ([
-  ['memory', sizes(options['sink-size']), '/dev/shm', { durable: false }],
-  ['disk', sizes(options.size), parent, {}],
-])) {
-  for (const bytes of list) {
-    if (!fits(root, bytes)) {
-      console.log(`${where}, ${bytes / 2 ** 30} GiB: left out, it doesn't fit the device or ${root}`);
-      continue;
-    }
-    if (copies && bytes < totalmem() / 2) {
-      report('pinned copy alone, device → host', bytes, copies.timeCopies(0, bytes, rounds, true));
-      report('pinned copy alone, host → device', bytes, copies.timeCopies(0, bytes, rounds, false));
-    }
-    const directory = mkdtempSync(join(root, 'bench-gpu-'));
-    const state = await makeState(bytes);
-    try {
-      const real = Object.values(state).reduce((sum, { byteLength }) => sum + byteLength, 0);
-      await measure(where, directory, state, real, write);
-    } finally {
-      for (const tensor of Object.values(state)) tensor.free();
-      rmSync(directory, { recursive: true, force: true });
-    }
+const where = isSink ? 'sink' : 'disk';
+const write = isSink ? { durable: false } : {};
+if (!isSink) results.push(...measureSink());
+for (const bytes of sizes(isSink ? options['sink-size'] : options.size)) {
+  if (!fits(parent, bytes)) {
+    console.log(`${where}, ${bytes / 2 ** 30} GiB: left out, it doesn't fit the device or ${parent}`);
+    continue;
+  }
+  if (copies && bytes < totalmem() / 2) {
+    report('pinned copy alone, device → host', bytes, copies.timeCopies(0, bytes, rounds, true));
+    report('pinned copy alone, host → device', bytes, copies.timeCopies(0, bytes, rounds, false));
+  }
+  const directory = mkdtempSync(join(parent, 'bench-gpu-'));
+  const state = await makeState(bytes);
+  try {
+    const real = Object.values(state).reduce((sum, { byteLength }) => sum + byteLength, 0);
+    await measure(where, directory, state, real, write);
+  } finally {
+    for (const tensor of Object.values(state)) tensor.free();
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 
-const diskSizes = sizes(options.size).filter((bytes) => fits(parent, bytes));
-const peers = spawnSync(
-  options.python,
-  [fileURLToPath(new URL('./gpu_peers.py', import.meta.url)), parent, String(diskSizes.at(-1) ?? 0), options.tensors],
-  { encoding: 'utf8' },
-);
-const pytorch =
-  peers.status === 0 ? JSON.parse(peers.stdout) : { skipped: (peers.error?.message ?? peers.stderr).trim() };
-console.log(`PyTorch: ${JSON.stringify(pytorch)}`);
+const diskSizes = sizes(options.size).filter((bytes) => !isSink && fits(parent, bytes));
+const pytorch = isSink ? { skipped: 'it has no such sink' } : comparePyTorch();
+if (!isSink) console.log(`PyTorch: ${JSON.stringify(pytorch)}`);
+
+function comparePyTorch() {
+  const { status, stdout, stderr, error } = spawnSync(
+    options.python,
+    [fileURLToPath(new URL('./gpu_peers.py', import.meta.url)), parent, String(diskSizes.at(-1) ?? 0), options.tensors],
+    { encoding: 'utf8' },
+  );
+  return status === 0 ? JSON.parse(stdout) : { skipped: (error?.message ?? stderr).trim() };
+}
 
 const outcome = {
   date: new Date().toISOString(),

@@ -32,6 +32,7 @@ const contents = [
   'scripts/test-gpu.mjs',
   'benchmarks/gpu.js',
   'benchmarks/gpu_peers.py',
+  'benchmarks/children/null-sink.c',
   // The runner of the tests and its compiler, and what the package itself depends on at run time.
   ...packagesOf(['vitest', 'vite', 'node-gyp-build', 'snappyjs']),
 ];
@@ -48,6 +49,11 @@ for (const name of contents) {
 }
 mkdirSync(path.join(stage, 'bin'), { recursive: true });
 cpSync(process.execPath, path.join(stage, 'bin/node'));
+// The benchmark's sink, which a machine without a compiler can't build.
+execFileSync('cc', [
+  ...['-shared', '-fPIC', '-O2', '-o', path.join(stage, 'benchmarks/children/null-sink.so')],
+  ...[path.join(root, 'benchmarks/children/null-sink.c'), '-ldl'],
+]);
 // Symbols for debuggers are a fifth of it.
 spawnSync('strip', [path.join(stage, 'bin/node')]);
 writeFileSync(
