@@ -39,8 +39,8 @@ const { values: options, positionals } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-const parent = positionals[0];
-if (options.help || parent === undefined) {
+const parent = positionals[0] ?? '';
+if (options.help || parent === '') {
   console.log(usage);
   process.exit(options.help ? 0 : 2);
 }
