@@ -30,7 +30,8 @@ export async function runLayout(context, layout, { brief, budget, ...how }) {
       `A state of ${formatSize(bytes)} doesn't fit into the memory that is free (${formatSize(availableMemory())}).`,
     );
   }
-  workspace.needRoom(bytes * 3.2, `A state of ${formatSize(bytes)}, beside the limit's files,`);
+  // A save is complete before the one before is deleted; a peer's files lie beside ours.
+  workspace.needRoom(bytes * (how.peers ? 3.2 : 2.2), `A state of ${formatSize(bytes)}`);
   const limit = await context.limit();
   const ours = new Ours(workspace, {
     layout,
@@ -143,7 +144,7 @@ async function choosePeers(context, layout) {
     const peer = new Peer(workspace, info, layout, options.durable);
     const { cpu, cores, fileSystem } = machine;
     const { name, version, variants } = info;
-    const circumstances = { peer: 1, name, version, variants, layout: layout.name, bytes, cpu, cores, fileSystem };
+    const circumstances = { peer: 2, name, version, variants, layout: layout.name, bytes, cpu, cores, fileSystem };
     try {
       const { value } = await remembered.find({ ...circumstances, durable: options.durable }, () =>
         peer.choose(makeLayout(/** @type {any} */ (layout.name), bytes, options.tensors), progress),
