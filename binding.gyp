@@ -8,6 +8,7 @@
       'target_name': 'tensor_checkpoint',
       'sources': [
         'native/base/aligned_buffer.cc',
+        'native/base/slabs.cc',
         'native/base/status.cc',
         'native/base/thread_pool.cc',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/checksum\').filter(f => /\\.cc$/.test(f) && !/_(test|bench)\\.cc$/.test(f)).map(f => \'native/checksum/\' + f).join(\' \')")',

@@ -54,14 +54,12 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   const auto size = static_cast<size_t>(bytes);
   if (size == 0) return Napi::ArrayBuffer::New(env, 0);
   const std::string use = info.Length() > 1 && info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
-  AlignedBuffer buffer = !use.empty() ? AlignedBuffer::Allocate(size) : AlignedBuffer::AllocateZeroed(size);
-  if (buffer.empty()) {
+  uint8_t* const data = Allocations::New(size, use == "adopt");
+  if (data == nullptr) {
     Napi::RangeError::New(env, "can't allocate " + std::to_string(size) + " bytes").ThrowAsJavaScriptException();
     return env.Undefined();
   }
   napi_value result;
-  uint8_t* data = buffer.data();
-  Allocations::Add(std::move(buffer));
   // V8 counts its length as external memory by itself, and collects garbage when that grows: in vain where the memory
   // belongs to another owner before long. What isn't to be counted is taken off, and put back when V8 takes it off again.
   const napi_status status = napi_create_external_arraybuffer(

@@ -1,6 +1,7 @@
 #ifndef TENSOR_CHECKPOINT_BINDING_ALLOCATIONS_H_
 #define TENSOR_CHECKPOINT_BINDING_ALLOCATIONS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "base/aligned_buffer.h"
+#include "base/slabs.h"
 
 namespace tensor_checkpoint {
 
@@ -17,13 +19,24 @@ namespace tensor_checkpoint {
 // between environments; any thread.
 class Allocations {
  public:
-  using Pin = std::shared_ptr<AlignedBuffer>;
+  using Pin = std::shared_ptr<void>;
 
-  static void Add(AlignedBuffer buffer) {
+  // nullptr where there is not enough. Zeroed, unless it is to stand `alone`: that is for memory whose next owner fills it,
+  // and lets go of it when he pleases.
+  static uint8_t* New(size_t bytes, bool alone) {
+    std::shared_ptr<uint8_t> memory;
     State& state = Get();
+    if (alone) {
+      auto own = std::make_shared<AlignedBuffer>(AlignedBuffer::Allocate(bytes));
+      memory = {own, own->data()};
+    } else {
+      memory = state.slabs.AllocateZeroed(bytes);
+    }
+    uint8_t* const address = memory.get();
+    if (address == nullptr) return nullptr;
     std::lock_guard lock(state.mutex);
-    void* address = buffer.data();
-    state.live[address] = {std::make_shared<AlignedBuffer>(std::move(buffer)), false};
+    state.live[address] = {std::move(memory), bytes, false};
+    return address;
   }
   // The ArrayBuffer is gone.
   static void Release(void* address) {
@@ -37,7 +50,7 @@ class Allocations {
   }
   // nullptr for memory that is not ours.
   static Pin Find(void* address) {
-    if (reinterpret_cast<uintptr_t>(address) % AlignedBuffer::kPage != 0) return nullptr;  // Nearly all others.
+    if (reinterpret_cast<uintptr_t>(address) % Slabs::kLine != 0) return nullptr;  // Most others.
     State& state = Get();
     std::lock_guard lock(state.mutex);
     const auto found = state.live.find(address);
@@ -57,17 +70,19 @@ class Allocations {
     std::lock_guard lock(state.mutex);
     const auto found = state.live.find(address);
     if (found == state.live.end() || !std::exchange(found->second.uncounted, false)) return 0;
-    return found->second.pin->size();
+    return found->second.bytes;
   }
 
  private:
   struct Live {
     Pin pin;
+    size_t bytes;
     bool uncounted;
   };
   struct State {
     std::mutex mutex;
     std::unordered_map<void*, Live> live;
+    Slabs slabs;
   };
   // Never destroyed: finalizers may run after static destructors have.
   static State& Get() {

@@ -25,7 +25,7 @@ thread_local Placement* current_placement = nullptr;
 // What tfjs keeps on a GPU. Of other types the host's kernel takes copies, which TensorFlow makes by itself.
 constexpr int kGpuTypes[] = {kTfFloat, kTfInt32, kTfComplex64, kTfBool};
 
-using Pin = std::shared_ptr<AlignedBuffer>;
+using Pin = std::shared_ptr<void>;
 
 void Unpin(void*, size_t, void* pin) { delete static_cast<Pin*>(pin); }
 

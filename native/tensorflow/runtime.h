@@ -67,7 +67,7 @@ struct Provision {
   struct Item {
     int type;
     std::vector<int64_t> dims;
-    std::shared_ptr<AlignedBuffer> memory;
+    std::shared_ptr<void> memory;
     uint8_t* data;
     size_t bytes;
   };

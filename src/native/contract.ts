@@ -379,7 +379,7 @@ export interface NativeAddon extends CudaAddon {
   abort(id: number): void;
 
   /**
-   * Zeroed memory, 4096-byte aligned (2 MiB from 2 MiB on, with huge pages where the kernel gives them). `use`: what
+   * Zeroed memory, 4096-byte aligned from that size on (2 MiB from 2 MiB on), with huge pages where the kernel gives them. `use`: what
    * becomes of it, where that saves something. `fill`: it is filled before anybody sees it, and of unspecified content
    * until then. `adopt`: filled, and then given to another owner: V8 doesn't count it, and collects no garbage for it.
    */

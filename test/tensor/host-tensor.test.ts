@@ -41,7 +41,7 @@ describe('HostTensor', () => {
     expect(() => tensor.bytes).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });
 
-  it('allocates zeroed memory aligned to 4096 bytes', () => {
+  it('allocates zeroed memory', () => {
     const tensor = HostTensor.allocate({ dtype: 'float64', shape: [3, 5] });
     expect(tensor.data).toHaveLength(15);
     expect(tensor.bytes.every((byte) => byte === 0)).toBe(true);
