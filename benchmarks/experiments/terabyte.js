@@ -56,7 +56,7 @@ export async function run({ options, workspace, progress, log }) {
   let tensorflow = null;
   if (peer) {
     const keyOf = (/** @type {number} */ index) =>
-      `layer_${index % 1000}.Sweight_${Math.floor(index / 1000)}/.ATTRIBUTES/VARIABLE_VALUE`;
+      `layer_${index % 1000}/weight_${Math.floor(index / 1000)}/.ATTRIBUTES/VARIABLE_VALUE`;
     const keys = [0, 1, tensors - 1].map(keyOf);
     tensorflow = answerIn(
       (await workspace.run(peer.python, [file('../peers/open_with_tensorflow.py'), prefix, ...new Set(keys)])).stdout,

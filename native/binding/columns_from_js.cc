@@ -81,6 +81,14 @@ BlobColumns BlobColumns::FromJs(JsReader& reader, Napi::Object object, Blob& blo
   BlobColumns columns;
   blob.temporary_path = reader.Path(reader.Get(object, "temporaryPath"));
   columns.bytes_ = reader.Bytes(object, "bytes");
+  if (Napi::Value value = reader.Get(object, "values"); !value.IsUndefined()) {
+    Napi::Object values = reader.Object(value, "values");
+    columns.value_position_ = reader.Doubles(values, "position");
+    columns.value_ = reader.Words(values, "value");
+    if (columns.value_position_.size() != columns.value_.size()) {
+      reader.Fail("the columns of values differ in length");
+    }
+  }
   if (Napi::Value value = reader.Get(object, "patches"); !value.IsUndefined()) {
     Napi::Object patches = reader.Object(value, "patches");
     columns.patch_position_ = reader.Doubles(patches, "position");
@@ -106,6 +114,12 @@ Status BlobColumns::ToBlob(size_t tensors, Blob& blob) const {
   const uint64_t size = bytes_.size();
   const auto fits = [&](uint64_t start, uint64_t length) { return start <= size && length <= size - start; };
   blob.bytes.assign(bytes_.begin(), bytes_.end());
+  for (size_t i = 0; i < value_.size(); ++i) {
+    uint64_t at = 0;
+    if (!WholeNumber(value_position_[i], at)) return Broken(NotWhole("values.position"));
+    if (!fits(at, 4)) return Broken("a value is out of range");
+    for (int byte = 0; byte < 4; ++byte) blob.bytes[at + byte] = static_cast<uint8_t>(value_[i] >> (8 * byte));
+  }
   blob.patches.reserve(patch_position_.size());
   for (size_t i = 0; i < patch_position_.size(); ++i) {
     Blob::Patch patch{0, patch_tensor_[i]};

@@ -48,8 +48,8 @@ class BlobColumns {
 
  private:
   std::span<const uint8_t> bytes_;
-  std::span<const double> patch_position_, seal_start_, seal_length_, seal_position_;
-  std::span<const uint32_t> patch_tensor_;
+  std::span<const double> value_position_, patch_position_, seal_start_, seal_length_, seal_position_;
+  std::span<const uint32_t> value_, patch_tensor_;
 };
 
 }  // namespace tensor_checkpoint

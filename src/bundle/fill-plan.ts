@@ -9,9 +9,6 @@ import type { PlanTemplate } from './plan.ts';
 import type { SourceColumns } from './source-columns.ts';
 import type { BundlePlan } from './types.ts';
 
-/** How much of an index is copied before the event loop may turn. Bytes. */
-const COPY_PIECE = 2 ** 20;
-
 /** Rows that are filled in before the event loop may turn. */
 const PIECE = 2048;
 
@@ -24,10 +21,6 @@ export function* fillPlan(
 ): Steps<BundlePlan> {
   const { layout, tensorOf, entryOf, keys, checksumAt } = template;
   const count = tensorOf.length;
-  const bytes = new Uint8Array(template.bytes.length);
-  const copy = (from: number, to: number) => bytes.set(template.bytes.subarray(from, to), from);
-  yield* inTurns(turns, bytes.length, copy, COPY_PIECE);
-
   const kind = new Uint8Array(count);
   const buffer = new Uint32Array(count);
   const source = new Float64Array(count);
@@ -40,17 +33,20 @@ export function* fillPlan(
   };
   yield* inTurns(turns, count, fill, PIECE);
 
-  const index = new DataView(bytes.buffer);
   const buffers = sources.buffers.slice();
   const devices = new DeviceRows();
   const others = Array.from(sources.others);
+  const strings = count - template.patches.tensor.length;
+  const values = { position: new Float64Array(strings), value: new Uint32Array(strings) };
+  let string = 0;
   const fillOthers = (first: number, end: number): void => {
     for (let i = first; i < end; i++) {
       const [entry, other] = others[i]!;
       const tensor = tensorOf[entry]!;
       if (other.kind === 'stored') {
         // Not the checksum of the stored bytes, so it isn't native's to patch.
-        index.setUint32(checksumAt[tensor]!, maskCrc(other.checksum), true);
+        values.position[string] = checksumAt[tensor]!;
+        values.value[string++] = maskCrc(other.checksum);
         buffer[tensor] = buffers.push(other.bytes.buffer) - 1;
         source[tensor] = other.bytes.byteOffset;
       } else if (other.kind === 'device') {
@@ -74,7 +70,7 @@ export function* fillPlan(
     ...devices.fields(),
     extents: { ...template.extents, kind, buffer, source },
     tensorCount: count,
-    index: { bytes, patches: template.patches, seals: template.seals },
+    index: { bytes: template.bytes, values, patches: template.patches, seals: template.seals },
     byteLength: template.byteLength,
     shardCount: layout.shardCount,
     keyOf(tensor) {

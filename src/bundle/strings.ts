@@ -21,7 +21,7 @@ export interface StoredStrings {
 }
 
 /** How much is copied and summed before the event loop may turn. Bytes. */
-const PIECE = 2 ** 20;
+const PIECE = 2 ** 18;
 
 export function storedStrings(elements: readonly Uint8Array[]): StoredStrings {
   return resultOf(storedStringsSteps(elements, ONE_TURN));

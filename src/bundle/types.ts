@@ -42,9 +42,10 @@ export interface BundlePlan {
   readonly owners?: readonly object[];
   readonly extents: SaveExtents;
   readonly tensorCount: number;
-  /** The index file but for checksums, which native patches and seals into this copy. */
+  /** The index file but for checksums. Other plans share its bytes; `values` are those checksums that are known. */
   readonly index: {
     readonly bytes: Uint8Array;
+    readonly values: { readonly position: Float64Array; readonly value: Uint32Array };
     readonly patches: { readonly position: Float64Array; readonly tensor: Uint32Array };
     readonly seals: { readonly start: Float64Array; readonly length: Float64Array; readonly position: Float64Array };
   };

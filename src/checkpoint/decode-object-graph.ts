@@ -4,8 +4,8 @@ import { WireReader, WireType } from '../bundle/wire.ts';
 import type { Steps, Turns } from '../steps.ts';
 import { Holds, NodeField, type ObjectGraph, type RegisteredSaver } from './object-graph.ts';
 
-/** Nodes that are read before the event loop may turn. */
-const PIECE = 512;
+/** How much is read before the event loop may turn, but for the last node's rest. Bytes. */
+const PIECE = 2 ** 15;
 
 /**
  * Parses a stored graph. Nothing in it is trusted: lengths, node numbers and text are checked.
@@ -41,10 +41,11 @@ class Decoder {
     this.#fields = new Fields(serialized);
   }
 
-  /** Reads up to `count` nodes; false once there are no more. */
-  readNodes(count: number): boolean {
+  /** Reads nodes of `bytes` bytes or somewhat more; false once there are no more. */
+  readNodes(bytes: number): boolean {
     const reader = this.#reader;
-    for (let node = 0; node < count && !reader.done; node++) {
+    const end = reader.position + bytes;
+    while (reader.position < end && !reader.done) {
       const tag = reader.tag();
       if (tag !== 0x0a) {
         reader.skip(tag);

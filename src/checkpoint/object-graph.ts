@@ -52,6 +52,9 @@ export const Holds = { nothing: 0, values: 1, unknown: 2 } as const;
 /** Tags of TrackableObject's fields, all length-delimited. Numbers: facts of the tensor bundle, "The object graph". */
 export const NodeField = { child: 0x0a, attribute: 0x12, slot: 0x1a, saver: 0x22, holds: 0x2a } as const;
 
+/** Nodes and edges that are encoded before the event loop may turn. */
+const PIECE = 256;
+
 /** What a node takes beside its names, about. Bytes. */
 const NODE_BYTES = 64;
 
@@ -61,26 +64,61 @@ export function* encodeObjectGraph(graph: ObjectGraph, turns: Turns): Steps<Uint
   yield* inTurns(turns, graph.attributeKeys.length, (first, end) => {
     for (let row = first; row < end; row++) capacity += graph.attributeKeys[row]!.length;
   });
-  const out = new WireWriter(capacity);
-  yield* inTurns(turns, graph.nodeCount, (first, end) => {
-    for (let id = first; id < end; id++) {
-      out.byte(0x0a);
-      const node = out.open();
-      encodeNode(out, graph, id);
-      out.close(node);
-    }
-  });
-  return out.finish();
+  const encoder = new GraphEncoder(graph, capacity);
+  while (encoder.encodePiece()) if (turns.due) yield turns.next();
+  return encoder.out.finish();
 }
 
-function encodeNode(out: WireWriter, graph: ObjectGraph, id: number): void {
-  for (let row = graph.childStart[id]!; row < graph.childStart[id + 1]!; row++) {
-    out.byte(NodeField.child);
-    const child = out.open();
-    out.numberField(0x08, graph.childIds[row]!);
-    out.textField(0x12, graph.childNames[row]!);
-    out.close(child);
+/** Encodes a graph piece by piece, also within a node: one may have a million children. */
+class GraphEncoder {
+  readonly out: WireWriter;
+  readonly #graph: ObjectGraph;
+  /** The node being encoded, where its content begins (−1: it isn't begun), and its next edge. */
+  #id = 0;
+  #start = -1;
+  #edge = 0;
+
+  constructor(graph: ObjectGraph, capacity: number) {
+    this.#graph = graph;
+    this.out = new WireWriter(capacity);
   }
+
+  /** Encodes some nodes and edges; false once all are there. */
+  encodePiece(): boolean {
+    const { out } = this;
+    const graph = this.#graph;
+    for (let work = 0; work < PIECE; work++) {
+      const id = this.#id;
+      if (id === graph.nodeCount) return false;
+      if (this.#start < 0) {
+        out.byte(0x0a);
+        this.#start = out.open();
+        this.#edge = graph.childStart[id]!;
+      }
+      const last = graph.childStart[id + 1]!;
+      const end = Math.min(last, this.#edge + PIECE - work);
+      work += end - this.#edge;
+      for (; this.#edge < end; this.#edge++) encodeEdge(out, graph, this.#edge);
+      if (end < last) return true;
+      encodeNode(out, graph, id);
+      out.close(this.#start);
+      this.#start = -1;
+      this.#id++;
+    }
+    return true;
+  }
+}
+
+function encodeEdge(out: WireWriter, graph: ObjectGraph, row: number): void {
+  out.byte(NodeField.child);
+  const child = out.open();
+  out.numberField(0x08, graph.childIds[row]!);
+  out.textField(0x12, graph.childNames[row]!);
+  out.close(child);
+}
+
+/** What a node has beside its edges, which come first. */
+function encodeNode(out: WireWriter, graph: ObjectGraph, id: number): void {
   for (let row = graph.attributeStart[id]!; row < graph.attributeStart[id + 1]!; row++) {
     out.byte(NodeField.attribute);
     const attribute = out.open();

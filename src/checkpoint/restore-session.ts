@@ -44,7 +44,7 @@ export interface Stored {
   readonly entries: ReadonlyMap<string, BundleEntryInfo>;
 }
 
-/** Nodes that are matched before the event loop may turn. */
+/** Nodes and edges that are matched before the event loop may turn. */
 const PIECE = 128;
 
 /**
@@ -176,9 +176,15 @@ export class RestoreSession {
   *#visit(queue: number[], turns: Turns): Steps<Match[]> {
     const matches: Match[] = [];
     const claimed = new ObjectNumbers();
+    const { childStart } = this.#graph;
+    let work = 0;
     for (let at = 0; at < queue.length; at++) {
-      if (at % PIECE === 0 && turns.due) yield turns.next();
       const id = queue[at]!;
+      work += 1 + childStart[id + 1]! - childStart[id]!;
+      if (work >= PIECE) {
+        work = 0;
+        if (turns.due) yield turns.next();
+      }
       const node = this.#bound[id]!;
       if (node.beforeRestore !== undefined) yield* wait(node.beforeRestore(storedNode(this.#stored, id)));
       this.#matchValues(id, node, claimed, matches);

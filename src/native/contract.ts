@@ -64,7 +64,10 @@ export interface SaveExtents {
 export interface Blob {
   /** Created with O_EXCL by the `create` step; replaced by rename in the `publish` step. */
   readonly temporaryPath: string;
+  /** Native has a copy of its own, which it changes. */
   readonly bytes: Uint8Array;
+  /** `value[i]` is written as a little-endian fixed32 at `position[i]`. */
+  readonly values?: { readonly position: Float64Array; readonly value: Uint32Array };
   /** The masked CRC-32C of tensor `tensor[i]` is written as a little-endian fixed32 at `position[i]`. */
   readonly patches?: { readonly position: Float64Array; readonly tensor: Uint32Array };
   /** After the patches, in this order: the masked CRC-32C of bytes [start, start + length) is written at `position`. */

@@ -161,7 +161,8 @@ async function publish(
   leftBehind: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { bytes, patches, seals } = plan.index;
+  const { values, patches, seals } = plan.index;
+  const bytes = plan.index.bytes.slice();
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   patches.position.forEach((position, i) => {
     view.setUint32(position, maskCrc(sums[patches.tensor[i]!]!), true);
@@ -179,7 +180,7 @@ async function publish(
     { op: 'milestone', name: 'committed' },
     ...unlinkAll(leftBehind),
   ];
-  const blobs = [{ temporaryPath: temporaryName(indexPath(prefix)), bytes, seals }];
+  const blobs = [{ temporaryPath: temporaryName(indexPath(prefix)), bytes, values, seals }];
   const undo: Step[] = [{ op: 'unlink', path: indexPath(prefix) }];
   await runSave({ ...noData(), blobs, steps, undo, options: OPTIONS }, { signal }).finished;
 }

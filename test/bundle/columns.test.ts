@@ -118,6 +118,7 @@ describe('a plan made in many turns', () => {
         for (let again = 0; again < 2; again++) {
           const slowly = await promiseOf(planner.planColumns(columns, options, turns));
           expect(Buffer.from(slowly.index.bytes).equals(once.index.bytes)).toBe(true);
+          expect(slowly.index.values).toEqual(once.index.values);
           expect(slowly.index.patches).toEqual(once.index.patches);
           expect(slowly.index.seals).toEqual(once.index.seals);
           expect(slowly.extents).toEqual(once.extents);

@@ -24,6 +24,7 @@ function plan(paths: string[]): BundlePlan {
     tensorCount: 0,
     index: {
       bytes: new TextEncoder().encode(`index of ${paths.join(' ')}`),
+      values: { position: none, value: new Uint32Array() },
       patches: { position: none, tensor: new Uint32Array() },
       seals: { start: none, length: none, position: none },
     },

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Checkpoint, Counter } from '../../src/checkpoint/index.ts';
@@ -40,6 +41,24 @@ describe('a state of thousands of tensors', () => {
     (await new Checkpoint(restored).read(path)).assertConsumed();
     expect(restored.step.value).toBe(7);
     expect(valuesOf(restored.layers)).toEqual(Array.from({ length: MANY }, (_, i) => i));
+  });
+
+  it('may be one object and one list of thousands, and is the same at its next save', async () => {
+    const where = directory();
+    const make = (value: (index: number) => number) => ({
+      named: Object.fromEntries(Array.from({ length: MANY }, (_, i) => [`weight ${i}`, floats(value(i))])),
+      listed: Array.from({ length: MANY }, (_, i) => floats(value(-i))),
+    });
+    const checkpoint = new Checkpoint(make((i) => i));
+    const paths = [await checkpoint.write(join(where, 'a')), await checkpoint.write(join(where, 'b'))];
+    const [first, second] = paths.map((path) => readFileSync(`${path}.index`));
+    expect(first!.equals(second!)).toBe(true);
+    for (const path of paths) {
+      const restored = make(() => 7);
+      (await new Checkpoint(restored).read(path)).assertConsumed();
+      expect(valuesOf([restored.named])).toEqual(Array.from({ length: MANY }, (_, i) => i));
+      expect(restored.listed.map(({ data }) => data[0])).toEqual(Array.from({ length: MANY }, (_, i) => -i));
+    }
   });
 
   it('is submitted at once where that is asked for', async () => {

@@ -101,6 +101,10 @@ describe('programs that break the contract are refused before anything happens',
       ...p,
       blobs: [{ ...p.blobs[0], patches: { position: Float64Array.of(1), tensor: Uint32Array.of(0) } }],
     }),
+    'a value beyond its blob': (p) => ({
+      ...p,
+      blobs: [{ ...p.blobs[0], values: { position: Float64Array.of(1), value: Uint32Array.of(0) } }],
+    }),
     'a seal beyond its blob': (p) => ({
       ...p,
       blobs: [

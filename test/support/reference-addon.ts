@@ -111,16 +111,20 @@ async function runSave(id: number, program: SaveProgram, emit: (event: SaveEvent
       }
       case 'finish': {
         const blob = program.blobs[step.blob]!;
-        const view = new DataView(blob.bytes.buffer, blob.bytes.byteOffset);
+        const bytes = blob.bytes.slice();
+        const view = new DataView(bytes.buffer);
+        blob.values?.position.forEach((position, i) => {
+          view.setUint32(position, blob.values!.value[i]!, true);
+        });
         blob.patches?.position.forEach((position, i) => {
           view.setUint32(position, mask(crcs[blob.patches!.tensor[i]!]!), true);
         });
         blob.seals?.start.forEach((start, i) => {
-          const sealed = blob.bytes.subarray(start, start + blob.seals!.length[i]!);
+          const sealed = bytes.subarray(start, start + blob.seals!.length[i]!);
           view.setUint32(blob.seals!.position[i]!, mask(crc32c(sealed)), true);
         });
         const fd = openSync(blob.temporaryPath, 'r+');
-        writeSync(fd, blob.bytes);
+        writeSync(fd, bytes);
         fsyncSync(fd);
         closeSync(fd);
         break;
@@ -242,7 +246,11 @@ function runLoad(program: LoadProgram): LoadEvent {
   if (damage.length > 0 && !program.options.keepGoing) {
     return { type: 'failed', error: damage[0]!.error, damage: damage[0]!, touched };
   }
-  return { type: 'finished', stats: { bytesRead: 0, bytesCopied: 0, directBytes: 0, gpuDirectBytes: 0, seconds: 0 }, damage };
+  return {
+    type: 'finished',
+    stats: { bytesRead: 0, bytesCopied: 0, directBytes: 0, gpuDirectBytes: 0, seconds: 0 },
+    damage,
+  };
 }
 
 function later<T>(work: () => T, done: (error: NativeError | null, result?: T) => void): void {
