@@ -16,8 +16,7 @@ export function chartsOf({ results, machine, command }) {
     );
   /** @type {Record<string, string>} */
   const charts = {};
-  for (const result of [...(results.throughput ?? []), ...(results.layouts ?? [])])
-    Object.assign(charts, throughputCharts(result, caption));
+  for (const result of results.throughput ?? []) Object.assign(charts, throughputCharts(result, caption));
   if (results.series) Object.assign(charts, seriesCharts(results.series, caption));
   return charts;
 }
