@@ -23,8 +23,8 @@ class GpuDirectProgram : public DeviceProgramTest {
   }
   // As in a new process with this library.
   void Reload(const std::string& library) {
+    devices_.reset();  // Before the library that it used.
     cufile_ = CuFile::Load(library);
-    devices_.reset();
     devices_.emplace([this] { return Result<const CudaDriver*>(&standin_.driver()); },
                      [this]() -> Result<const CuFile*> {
                        if (!cufile_.ok()) return cufile_.status();
