@@ -59,13 +59,14 @@ const NAMES: ReadonlySet<string> = new Set<keyof SaveOnSignalOptions>(['signals'
  * @throws CheckpointError INVALID_ARGUMENT
  * @example
  * ```ts
- * using preemption = saveOnSignal(manager, { signals: ['SIGTERM', 'SIGUSR1'], deadlineSeconds: 20 });
+ * const preemption = saveOnSignal(manager, { signals: ['SIGTERM', 'SIGUSR1'], deadlineSeconds: 20 });
  * while (step.value < 10_000) {
  *   await trainStep();
  *   step.increment();
  *   await manager.save();
  *   await preemption.atStepBoundary();
  * }
+ * preemption.dispose();
  * ```
  */
 export function saveOnSignal(manager: CheckpointManager, options?: SaveOnSignalOptions): SignalSaver {
