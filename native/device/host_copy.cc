@@ -39,8 +39,12 @@ class OrderedStream {
     return context_.Check(call.cuStreamWaitEvent(stream_, event_, 0), "cuStreamWaitEvent");
   }
   CUstream stream() const { return stream_; }
-  // Also after a failure: nothing is under way afterwards.
-  Status Wait() const { return context_.Check(context_.call().cuStreamSynchronize(stream_), "cuStreamSynchronize"); }
+  // Also after a failure nothing is under way afterwards: where the stream's own call fails, the context's waits for all.
+  Status Wait() const {
+    const Status status = context_.Check(context_.call().cuStreamSynchronize(stream_), "cuStreamSynchronize");
+    if (!status.ok()) (void)context_.call().cuCtxSynchronize();
+    return status;
+  }
 
  private:
   const CudaContext& context_;
