@@ -17,9 +17,8 @@ void TaskRunner::Run() {
     wake_.wait(lock, [this] { return caller_works_ || over(); });
     if (!caller_works_) return;
     lock.unlock();
-    Work();
+    Work(Place::kCaller);
     lock.lock();
-    caller_works_ = false;
   }
 }
 
@@ -37,7 +36,7 @@ void TaskRunner::Advance(std::span<const Scheduler::Start> ended) {
     Decide(ended, requests);
     start_worker = NeedsThread();
   }
-  if (start_worker) executor_.Run([this] { Work(); });
+  if (start_worker) executor_.Run([this] { Work(Place::kExecutor); });
   for (const Scheduler::Start& request : requests) perform_(request);
   // Notified under the lock: Run() returns, and its owner goes, only when this thread has let go of it.
   std::lock_guard lock(mutex_);
@@ -45,7 +44,7 @@ void TaskRunner::Advance(std::span<const Scheduler::Start> ended) {
   if (over()) wake_.notify_all();
 }
 
-void TaskRunner::Work() {
+void TaskRunner::Work(Place place) {
   Worker self{this, {}, worker_};
   worker_ = &self;
   std::vector<Scheduler::Start> requests, mine;
@@ -61,12 +60,14 @@ void TaskRunner::Work() {
     if (mine.empty() && requests.empty()) break;
     const bool start_worker = NeedsThread();
     lock.unlock();
-    if (start_worker) executor_.Run([this] { Work(); });
+    if (start_worker) executor_.Run([this] { Work(Place::kExecutor); });
     for (const Scheduler::Start& request : requests) perform_(request);
     for (const Scheduler::Start& start : mine) perform_(start);
     lock.lock();
   }
   --workers_;
+  // With the same lock: whoever finds work from here on wakes the caller again, instead of asking for another thread.
+  if (place == Place::kCaller) caller_works_ = false;
   worker_ = self.outer;
   if (over()) wake_.notify_all();
 }

@@ -43,7 +43,9 @@ class TaskRunner {
   };
 
   void Advance(std::span<const Scheduler::Start> ended);
-  void Work();
+  // Where a worker runs.
+  enum class Place { kCaller, kExecutor };
+  void Work(Place place);
   // Under the lock. `requests` gets what takes no processor.
   void Decide(std::span<const Scheduler::Start> ended, std::vector<Scheduler::Start>& requests);
   bool NeedsThread();
