@@ -5,6 +5,7 @@ import { availableMemory } from '../lib/machine.js';
 import { Ours } from '../lib/ours.js';
 import { orderOf } from '../lib/statistics.js';
 import { formatRate, formatSize, UsageError } from '../lib/units.js';
+import { fasterTool } from '../limit/faster-tool.js';
 import { LEAST_ROUNDS } from '../options.js';
 import { Peer } from '../peers/peers.js';
 import { summarizeRounds } from './summary.js';
@@ -50,7 +51,7 @@ export async function runLayout(context, layout, { brief, budget, ...how }) {
 
   /** @type {Record<string, { write: number[], read: number[] }>} */
   const rates = Object.fromEntries(
-    ['limit', 'few', 'ours', ...peers.map(({ name }) => name)].map((name) => [name, { write: [], read: [] }]),
+    ['few', 'ours', ...peers.map(({ name }) => name)].map((name) => [name, { write: [], read: [] }]),
   );
   const rounds = /** @type {any[]} */ ([]);
 
@@ -59,7 +60,6 @@ export async function runLayout(context, layout, { brief, budget, ...how }) {
       await makeRoom(Math.min(bytes, 2 ** 32) * 2.2);
       const found = await limit.measure(bytes, { brief });
       for (const direction of /** @type {const} */ (['write', 'read'])) {
-        rates.limit?.[direction].push(found[direction].bytesPerSecond);
         const { few } = found[direction];
         if (few) rates.few?.[direction].push(few.bytesPerSecond);
       }
@@ -121,7 +121,9 @@ export async function runLayout(context, layout, { brief, budget, ...how }) {
   });
   await limit.rest();
   await ours.end();
-  return summarizeRounds(context, layout, rates, rounds, peers);
+  const toolOf = (/** @type {'write' | 'read'} */ direction) =>
+    fasterTool(rounds.map((round) => round.limit[direction].tools));
+  return summarizeRounds(context, layout, { write: toolOf('write'), read: toolOf('read') }, rates, rounds, peers);
 }
 
 /** @param {any} figures @param {number} bytes */

@@ -6,18 +6,23 @@ import { histogram, pairedRatios, quantile, summarize } from '../lib/statistics.
 import { checkpointInterval, lostFraction } from '../lib/young-daly.js';
 import { describeSetting } from '../limit/setting.js';
 
+/** @typedef {import('../limit/limit.js').Figure} Figure */
+
 /**
  * @param {import('../instrument.js').Context} context
  * @param {import('../lib/layouts.js').Layout} layout
- * @param {Record<string, { write: number[], read: number[] }>} rates
+ * @param {{ write: Figure[], read: Figure[] }} limits a figure for each round
+ * @param {Record<string, { write: number[], read: number[] }>} rates of the others
  * @param {any[]} rounds
  * @param {import('../peers/peers.js').Peer[]} peers
  */
-export function summarizeRounds({ options, machine }, layout, rates, rounds, peers) {
+export function summarizeRounds({ options, machine }, layout, limits, rates, rounds, peers) {
   const bytes = layoutBytes(layout);
   const own = rounds.map((round) => round.ours);
   const none = { write: /** @type {number[]} */ ([]), read: /** @type {number[]} */ ([]) };
-  const { limit = none, few = none, ours = none } = rates;
+  const ratesOf = (/** @type {Figure[]} */ figures) => figures.map(({ bytesPerSecond }) => bytesPerSecond);
+  const limit = { write: ratesOf(limits.write), read: ratesOf(limits.read) };
+  const { few = none, ours = none } = rates;
   // Brief rounds have no restores into memory that exists, and know the limit by one tool alone.
   const restores = own.flatMap(({ restore }) => restore ?? []);
   const restored = restores.map(({ seconds }) => bytes / seconds);
@@ -63,6 +68,7 @@ export function summarizeRounds({ options, machine }, layout, rates, rounds, pee
     };
   });
   const last = rounds.at(-1);
+  const lastOf = (/** @type {Figure[]} */ figures) => /** @type {Figure} */ (figures.at(-1));
   return {
     layout: { ...layout, bytes, tensors: layoutTensors(layout) },
     rounds: rounds.length,
@@ -70,8 +76,11 @@ export function summarizeRounds({ options, machine }, layout, rates, rounds, pee
     limit: {
       write: saveLimit,
       read: readLimit,
-      commands: { write: last.limit.write.command, read: last.limit.read.command },
-      settings: { write: describeSetting(last.limit.write.setting), read: describeSetting(last.limit.read.setting) },
+      commands: { write: lastOf(limits.write).command, read: lastOf(limits.read).command },
+      settings: {
+        write: describeSetting(lastOf(limits.write).setting),
+        read: describeSetting(lastOf(limits.read).setting),
+      },
     },
     fewBuffers: few.read.length > 0 ? fewBuffers(few, last.limit) : null,
     save: { ...save, ...ratiosOf(ours.write, limit.write, few.write) },
@@ -110,7 +119,7 @@ export function summarizeRounds({ options, machine }, layout, rates, rounds, pee
       awaited: checkpointInterval(save.seconds.median, options.mtbf, resume.seconds.median),
       background: backgroundInterval(stall, save.seconds.median, options.mtbf, resume.seconds.median),
     },
-    samples: { rates, rounds: rounds.map(withoutStalls) },
+    samples: { rates: { limit, ...rates }, rounds: rounds.map(withoutStalls) },
   };
 }
 

@@ -51,8 +51,8 @@ export class DiskLimit {
   }
 
   /**
-   * The limit now: the fastest of fio and the raw program with as much memory as the state has, and beside it the same
-   * disk with a few buffers. The files are gone afterwards.
+   * The limit now: fio and the raw program with as much memory as the state has (`tools`, and the faster of them), and
+   * beside it the same disk with a few buffers. The files are gone afterwards.
    * @param {number} bytes
    * @param {{ brief?: boolean }} [how] `brief`: only the tool that was faster in the search, and no few buffers
    */
@@ -78,11 +78,11 @@ export class DiskLimit {
       found[direction] = {
         .../** @type {Figure} */ (fastest('state')),
         few: fastest('few') ?? null,
-        all: figures.map(({ setting, bytesPerSecond }) => ({ setting, bytesPerSecond })),
+        tools: figures.filter(({ setting }) => setting.memory === 'state'),
       };
     }
     this.#clear();
-    return /** @type {Record<'write' | 'read', Figure & { few: Figure | null, all: Tried[] }>} */ (found);
+    return /** @type {Record<'write' | 'read', Figure & { few: Figure | null, tools: Figure[] }>} */ (found);
   }
 
   /** Frees the memory that is kept from one transfer to the next. */
