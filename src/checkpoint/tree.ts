@@ -44,7 +44,7 @@ export interface WalkOptions {
  * So many objects are visited, and their values captured, in one turn of the event loop: they are saved as they are at
  * one moment. Those of larger trees over several turns.
  */
-export const VISITED_AT_ONCE = 2 ** 15;
+export const VISITED_AT_ONCE = 2 ** 14;
 
 /** Walks the tree below `root`. It waits only for prepare(), and for turns of the event loop where a tree is large. */
 export function walkSteps(root: TrackableNode, resolve: Resolve, options: WalkOptions): Steps<ObjectTree> {
