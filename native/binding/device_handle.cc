@@ -8,33 +8,38 @@
 namespace tensor_checkpoint {
 namespace {
 
-// Counts what is being freed on the engine's threads.
-class PendingFrees {
+// Counts what is freed on the engine's threads.
+class Frees {
  public:
-  static PendingFrees& Get() {
-    static PendingFrees* const frees = new PendingFrees;
+  static Frees& Get() {
+    static Frees* const frees = new Frees;
     return *frees;
   }
   void Begin() {
     std::lock_guard lock(mutex_);
-    ++count_;
+    ++under_way_;
   }
   void End() {
     std::lock_guard lock(mutex_);
-    if (--count_ == 0) none_.notify_all();
+    ++ended_;
+    if (--under_way_ == 0) none_.notify_all();
   }
-  // Whether there were any.
-  bool Wait() {
+  uint64_t ended() {
+    std::lock_guard lock(mutex_);
+    return ended_;
+  }
+  // Waits for all that are under way. Whether any has ended since there were `before`, waited for or not.
+  bool Wait(uint64_t before) {
     std::unique_lock lock(mutex_);
-    if (count_ == 0) return false;
-    none_.wait(lock, [this] { return count_ == 0; });
-    return true;
+    none_.wait(lock, [this] { return under_way_ == 0; });
+    return ended_ != before;
   }
 
  private:
   std::mutex mutex_;
   std::condition_variable none_;
-  size_t count_ = 0;
+  size_t under_way_ = 0;
+  uint64_t ended_ = 0;
 };
 
 }  // namespace
@@ -53,8 +58,9 @@ Result<std::shared_ptr<const CudaContext>> ContextForTensors(uint32_t ordinal) {
 
 Result<std::shared_ptr<DeviceBuffer>> AllocateForTensor(const std::shared_ptr<const CudaContext>& context,
                                                         size_t bytes) {
+  const uint64_t before = Frees::Get().ended();
   auto buffer = DeviceBuffer::Allocate(context, bytes);
-  if (!buffer.ok() && PendingFrees::Get().Wait()) buffer = DeviceBuffer::Allocate(context, bytes);
+  if (!buffer.ok() && Frees::Get().Wait(before)) buffer = DeviceBuffer::Allocate(context, bytes);
   if (!buffer.ok()) return buffer.status();
   return std::make_shared<DeviceBuffer>(std::move(*buffer));
 }
@@ -71,10 +77,10 @@ void DeviceHandle::Drop() {
   memory_ = nullptr;
   const std::shared_ptr<Engine> engine = release_ == Release::kOnEngine ? engine_.lock() : nullptr;
   if (engine == nullptr) return;
-  PendingFrees::Get().Begin();
+  Frees::Get().Begin();
   engine->pool().Run([memory = std::move(memory)]() mutable {
     memory.reset();
-    PendingFrees::Get().End();
+    Frees::Get().End();
   });
 }
 
