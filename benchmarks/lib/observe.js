@@ -5,8 +5,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 const TICK_MS = 1;
 
 /**
- * Runs `work` and reports seconds, CPU seconds, every stall of the event loop, the part of it in which `work` itself ran
- * before it first waited, and the growth of peak memory. `preparedMs` passed before `work` was called.
+ * Runs `work` and reports seconds, CPU seconds, every stall of the event loop and when the longest one ended, the part in
+ * which `work` itself ran before it first waited, pages that the process had to wait for a disk for, and the growth of peak
+ * memory. `preparedMs` passed before `work` was called.
  * @template T
  * @param {() => Promise<T>} work
  */
@@ -15,17 +16,25 @@ export async function observe(work) {
   globalThis.gc?.(); // The garbage of what was before is not this work's.
   const before = resetPeak();
   const cpuBefore = process.cpuUsage();
+  const faultsBefore = process.resourceUsage().majorPageFault;
   /** @type {number[]} */
   let stalls = [];
   let last = performance.now();
+  let longest = { ms: 0, at: 0 };
+  const note = (/** @type {number} */ now) => {
+    const ms = Math.max(0, now - last - TICK_MS);
+    stalls.push(ms);
+    if (ms > longest.ms) longest = { ms, at: now };
+  };
   // A timer due every millisecond: what it is late by is what a training step would have waited.
   const timer = setInterval(() => {
     const now = performance.now();
-    stalls.push(Math.max(0, now - last - TICK_MS));
+    note(now);
     last = now;
   }, TICK_MS);
   await new Promise((resolve) => setTimeout(resolve, 5));
   stalls = [];
+  longest = { ms: 0, at: 0 };
   last = performance.now();
   const start = performance.now();
   let result;
@@ -38,15 +47,17 @@ export async function observe(work) {
     clearInterval(timer);
   }
   const end = performance.now();
-  stalls.push(Math.max(0, end - last - TICK_MS));
+  note(end);
   const cpu = process.cpuUsage(cpuBefore);
   return {
     result,
     preparedMs: start - called,
     seconds: (end - start) / 1000,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
-    gapMs: stalls.reduce((most, stall) => Math.max(most, stall), 0),
+    gapMs: longest.ms,
+    gapEndsAtMs: longest.at === 0 ? 0 : longest.at - start,
     beginMs,
+    majorFaults: process.resourceUsage().majorPageFault - faultsBefore,
     stallsMs: stalls.map((stall) => Math.round(stall * 100) / 100),
     extraBytes: Math.max(0, memoryStatus('VmHWM') - before),
   };
