@@ -10,6 +10,7 @@
         'native/base/aligned_buffer.cc',
         'native/base/slabs.cc',
         'native/base/status.cc',
+        'native/base/thread.cc',
         'native/base/thread_pool.cc',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/checksum\').filter(f => /\\.cc$/.test(f) && !/_(test|bench)\\.cc$/.test(f)).map(f => \'native/checksum/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/io\').filter(f => /\\.cc$/.test(f) && !/_(test|bench)\\.cc$/.test(f)).map(f => \'native/io/\' + f).join(\' \')")',

@@ -1,8 +1,5 @@
 #include "base/thread_pool.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -38,13 +35,7 @@ size_t ThreadPool::limit() const {
 
 void ThreadPool::StartIfNeeded() {
   if (tasks_.size() <= idle_ || threads_.size() >= limit_) return;
-  // Signals belong to the process's own threads: a handler of Node's must not run on ours.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  threads_.emplace_back([this] { Work(); });
-  pthread_setname_np(threads_.back().native_handle(), "tensor-ckpt");
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  threads_.push_back(StartThread("tensor-ckpt", [this] { Work(); }, priority_));
 }
 
 void ThreadPool::Work() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "base/thread.h"
 
 namespace tensor_checkpoint {
 
@@ -16,7 +17,7 @@ namespace tensor_checkpoint {
 // with the pool: the destructor runs what is still queued, then joins; it must not run on one of the threads.
 class ThreadPool final : public Executor {
  public:
-  explicit ThreadPool(size_t threads) : limit_(threads) {}
+  explicit ThreadPool(size_t threads, Priority priority = Priority::kNormal) : priority_(priority), limit_(threads) {}
   ~ThreadPool() override;
 
   void Run(std::function<void()> task) override;
@@ -29,7 +30,8 @@ class ThreadPool final : public Executor {
   void Work();
   void StartIfNeeded();
 
-  mutable std::mutex mutex_;
+  const Priority priority_;
+  mutable std::mutex mutex_;  // Guards what follows.
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;
   std::vector<std::thread> threads_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -131,6 +132,22 @@ TEST(ThreadPool, BlocksSignalsOnItsThreadsAndLeavesTheCallersAlone) {
     EXPECT_EQ(sigismember(&inside, signal), 1) << signal;
     EXPECT_EQ(sigismember(&after, signal), sigismember(&before, signal)) << signal;
   }
+}
+
+TEST(ThreadPool, GivesThreadsThePriorityItWasMadeWith) {
+  const int own = getpriority(PRIO_PROCESS, 0);
+  for (const Priority priority : {Priority::kNormal, Priority::kBackground}) {
+    int inside = -1;
+    std::latch done(1);
+    ThreadPool pool(1, priority);
+    pool.Run([&] {
+      inside = getpriority(PRIO_PROCESS, 0);
+      done.count_down();
+    });
+    done.wait();
+    EXPECT_EQ(inside, priority == Priority::kNormal ? own : std::max(own, 15));
+  }
+  EXPECT_EQ(getpriority(PRIO_PROCESS, 0), own);
 }
 
 }  // namespace

@@ -1,9 +1,8 @@
 #include "device/copy_queue.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <utility>
+
+#include "base/thread.h"
 
 namespace tensor_checkpoint {
 
@@ -26,12 +25,7 @@ Result<std::unique_ptr<CopyQueue>> CopyQueue::Create(std::shared_ptr<const CudaC
       queue->idle_events_.push_back(event);
     }
   }
-  // Signals are the main thread's business.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  queue->thread_ = std::thread([q = queue.get()] { q->Work(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  queue->thread_ = StartThread("tensor-ckpt-gpu", [q = queue.get()] { q->Work(); });
   return queue;
 }
 

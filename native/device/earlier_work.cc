@@ -1,13 +1,13 @@
 #include "device/earlier_work.h"
 
 #include <dlfcn.h>
-#include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
 #include <thread>
 #include <utility>
+
+#include "base/thread.h"
 
 namespace tensor_checkpoint {
 namespace {
@@ -52,10 +52,7 @@ Status AllEarlierWork::Wait(const std::shared_ptr<const CudaContext>& context, c
   if (before != nullptr && !WaitUntil(aborted, [&] { return before->ended.load(); })) return Aborted();
 
   auto call = std::make_shared<Call>();
-  sigset_t all, masked_before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &masked_before);
-  std::thread thread([call, held = context]() mutable {
+  std::thread thread = StartThread("tensor-ckpt-gpu", [call, held = context]() mutable {
     {
       CurrentContext current(*held);
       call->status = current.status();
@@ -64,7 +61,6 @@ Status AllEarlierWork::Wait(const std::shared_ptr<const CudaContext>& context, c
     held.reset();
     call->ended = true;
   });
-  pthread_sigmask(SIG_SETMASK, &masked_before, nullptr);
   if (WaitUntil(aborted, [&] { return call->ended.load(); })) {
     thread.join();
     return call->status;

@@ -1,7 +1,5 @@
 #include "io/uring_file_system.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -11,6 +9,7 @@
 #include <future>
 #include <utility>
 
+#include "base/thread.h"
 #include "io/uring.h"
 
 namespace tensor_checkpoint {
@@ -33,16 +32,11 @@ bool UringFileSystem::Start() {
   // The ring belongs to the thread that uses it, so that thread makes it.
   std::promise<bool> made;
   std::future<bool> usable = made.get_future();
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this, made = std::move(made)]() mutable {
+  thread_ = StartThread("tensor-ckpt-io", [this, made = std::move(made)]() mutable {
     const std::unique_ptr<Uring> ring = Uring::Create(kEntries);
     made.set_value(ring != nullptr);
     if (ring != nullptr) Work(*ring);
   });
-  pthread_setname_np(thread_.native_handle(), "tensor-ckpt-io");
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return usable.get();
 }
 

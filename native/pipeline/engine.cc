@@ -1,8 +1,5 @@
 #include "pipeline/engine.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <chrono>
 #include <mutex>
@@ -13,17 +10,6 @@
 
 namespace tensor_checkpoint {
 namespace {
-
-// A program's own thread only waits and orders; the work is the pool's.
-template <typename Body>
-std::thread StartDriver(Body body) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread(std::move(body));
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return thread;
-}
 
 void RunLoad(const LoadProgram& program, FileSystem& fs, Executor& executor, StagingPool& staging,
              const std::atomic<bool>& aborted, EventSink& sink, CudaDevices& devices) {
@@ -95,10 +81,13 @@ bool Engine::AllEnded() const {
 
 template <typename Body>
 std::unique_ptr<RunningProgram> Engine::Start(const TransferOptions& options, Body body) {
-  pool_.Reserve(std::min<uint32_t>(ThreadsFor(options), 256));
+  Crew& crew = options.background ? background_ : crew_;
+  crew.pool.Reserve(std::min<uint32_t>(ThreadsFor(options), 256));
   auto running = std::make_unique<RunningProgram>(*this);
-  running->driver_ = StartDriver([this, program = running.get(), body = std::move(body)]() mutable {
-    body(program->aborted_);
+  // Of normal priority even in the background, where it leaves all work to the crew: what it starts lives on, such as the
+  // threads of devices, and would never get out of the background again.
+  running->driver_ = StartThread("tensor-ckpt-run", [this, &crew, program = running.get(), body = std::move(body)]() mutable {
+    body(crew, program->aborted_);
     std::lock_guard lock(mutex_);
     program->ended_ = true;
     if (AllEnded()) staging_.Rest();
@@ -110,18 +99,18 @@ std::unique_ptr<RunningProgram> Engine::Start(const TransferOptions& options, Bo
 std::unique_ptr<RunningProgram> Engine::StartSave(SaveProgram program, EventSink& sink, Complete<SaveProgram> complete) {
   const TransferOptions options = program.options;
   return Start(options, [this, &sink, program = std::move(program),
-                         complete = std::move(complete)](const std::atomic<bool>& aborted) mutable {
+                         complete = std::move(complete)](Crew& crew, const std::atomic<bool>& aborted) mutable {
     if (!Completed(program, std::move(complete), sink)) return;
-    SaveRun(std::move(program), fs(), pool_, staging_, aborted, sink, &devices_).Run();
+    SaveRun(std::move(program), *crew.file_system.fs, crew.pool, staging_, aborted, sink, &devices_).Run();
   });
 }
 
 std::unique_ptr<RunningProgram> Engine::StartLoad(LoadProgram program, EventSink& sink, Complete<LoadProgram> complete) {
   const TransferOptions options = program.options;
   return Start(options, [this, &sink, program = std::move(program),
-                         complete = std::move(complete)](const std::atomic<bool>& aborted) mutable {
+                         complete = std::move(complete)](Crew& crew, const std::atomic<bool>& aborted) mutable {
     if (!Completed(program, std::move(complete), sink)) return;
-    RunLoad(program, fs(), pool_, staging_, aborted, sink, devices_);
+    RunLoad(program, *crew.file_system.fs, crew.pool, staging_, aborted, sink, devices_);
   });
 }
 

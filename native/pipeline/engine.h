@@ -36,13 +36,19 @@ class RunningProgram {
   std::thread driver_;
 };
 
+// Threads of one priority, and the file system whose requests they carry out.
+struct Crew {
+  explicit Crew(Priority priority) : pool(ThreadsFor({}), priority), file_system(MakeFileSystem(&pool)) {}
+  ThreadPool pool;
+  ChosenFileSystem file_system;
+};
+
 // The process's threads and file system, shared by all environments (main thread and workers), which hold it by
 // shared_ptr: the last one to let go ends the threads. Threads start when there is work. Must not be released on one of
 // its own threads.
 class Engine {
  public:
   static std::shared_ptr<Engine> Shared();
-  Engine() : pool_(ThreadsFor({})), file_system_(MakeFileSystem(&pool_)) {}
 
   // `sink` must live until the program has sent its last event and the handle is gone. `complete`, if there is one, adds
   // what takes long to the program, on its own thread and before anything is done; if it fails, the program does.
@@ -54,10 +60,10 @@ class Engine {
   // For the end of the process: aborts all programs and waits until each has ended, cleanly undone or committed.
   void AbortAllAndWait();
 
-  ThreadPool& pool() { return pool_; }
-  FileSystem& fs() { return *file_system_.fs; }
+  ThreadPool& pool() { return crew_.pool; }
+  FileSystem& fs() { return *crew_.file_system.fs; }
   // How direct transfers are made: "threads" or "uring".
-  const char* io() const { return file_system_.io; }
+  const char* io() const { return crew_.file_system.io; }
   CudaDevices& devices() { return devices_; }
 
  private:
@@ -67,8 +73,8 @@ class Engine {
 
   bool AllEnded() const;  // Under the lock.
 
-  ThreadPool pool_;
-  ChosenFileSystem file_system_;
+  Crew crew_{Priority::kNormal};
+  Crew background_{Priority::kBackground};
   StagingPool staging_;
   CudaDevices devices_;
   std::mutex mutex_;  // Guards what follows.

@@ -70,6 +70,8 @@ struct TransferOptions {
   bool direct = true;
   bool progress = false;
   bool keep_going = false;
+  // The executor's threads are in the background: the program's own thread leaves all work to them.
+  bool background = false;
   // Of device memory.
   uint64_t snapshot_pool_bytes = 0;
   bool device_shadow = false;

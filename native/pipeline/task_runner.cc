@@ -7,8 +7,12 @@ namespace tensor_checkpoint {
 
 thread_local TaskRunner::Worker* TaskRunner::worker_ = nullptr;
 
-TaskRunner::TaskRunner(Executor& executor, Scheduler scheduler, Perform perform, AfterPhase after)
-    : executor_(executor), scheduler_(std::move(scheduler)), perform_(std::move(perform)), after_(std::move(after)) {}
+TaskRunner::TaskRunner(Executor& executor, Scheduler scheduler, Perform perform, AfterPhase after, Caller caller)
+    : executor_(executor),
+      scheduler_(std::move(scheduler)),
+      caller_(caller),
+      perform_(std::move(perform)),
+      after_(std::move(after)) {}
 
 void TaskRunner::Run() {
   Advance({});
@@ -90,7 +94,7 @@ void TaskRunner::Decide(std::span<const Scheduler::Start> ended, std::vector<Sch
 bool TaskRunner::NeedsThread() {
   if (ready_.empty() || workers_ >= scheduler_.limits().processors) return false;
   ++workers_;
-  if (caller_works_) return true;
+  if (caller_works_ || caller_ == Caller::kWaits) return true;
   caller_works_ = true;
   wake_.notify_all();
   return false;

@@ -14,7 +14,8 @@
 namespace tensor_checkpoint {
 
 // Carries out what a Scheduler decides, until nothing is under way. Phases that take a processor run on workers: the
-// thread that calls Run(), which has nothing else to do, and with more to do than that one can, threads of the executor.
+// thread that calls Run(), which has nothing else to do (unless it is told to wait), and with more to do than that one
+// can, threads of the executor.
 // Other phases run on whatever thread finds that they may start, and must not block it.
 //
 // At most so many workers exist at once as the scheduler has processors. A worker takes its part of what is ready, and
@@ -26,8 +27,11 @@ class TaskRunner {
   // Called after each phase, one call at a time. false: stop, let what is under way end.
   using AfterPhase = std::function<bool(Scheduler::Start, const Scheduler&)>;
 
+  // What the thread that calls Run() does meanwhile.
+  enum class Caller { kWorks, kWaits };
+
   // The executor must outlive the runner.
-  TaskRunner(Executor& executor, Scheduler scheduler, Perform perform, AfterPhase after);
+  TaskRunner(Executor& executor, Scheduler scheduler, Perform perform, AfterPhase after, Caller caller = Caller::kWorks);
 
   // Once.
   void Run();
@@ -62,6 +66,7 @@ class TaskRunner {
   size_t workers_ = 0;
   size_t advancing_ = 0;
   bool caller_works_ = false;  // Or has been told to.
+  const Caller caller_;
   const Perform perform_;
   const AfterPhase after_;
 };

@@ -155,6 +155,27 @@ TEST(TaskRunner, WorksOnTheCallersThreadFirst) {
   EXPECT_EQ(threads, std::set{std::this_thread::get_id()});
 }
 
+TEST(TaskRunner, LeavesAllWorkToTheExecutorWhereTheCallerWaits) {
+  ThreadPool pool(4);
+  std::mutex mutex;
+  std::set<std::thread::id> threads;
+  TaskRunner* self = nullptr;
+  TaskRunner runner(
+      pool, Scheduler(Tasks(100), 1, {.processors = 2, .lanes = 2}),
+      [&](Start start) {
+        if (start.phase != 1) {  // A request may be made on any thread.
+          std::lock_guard lock(mutex);
+          threads.insert(std::this_thread::get_id());
+        }
+        self->Done(start);
+      },
+      [](Start, const Scheduler&) { return true; }, TaskRunner::Caller::kWaits);
+  self = &runner;
+  runner.Run();
+  EXPECT_EQ(threads.count(std::this_thread::get_id()), 0u);
+  EXPECT_FALSE(threads.empty());
+}
+
 TEST(TaskRunner, ComesToItsEndOnTheCallersThreadAlone) {
   // An executor whose threads are all taken.
   ThreadPool pool(1), device(1);

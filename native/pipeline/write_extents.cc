@@ -33,7 +33,8 @@ class Writer {
         on_device_(device_save == nullptr ? nullptr : device_save->MakeSource(state_)),
         warned_(program.tensor_count),
         runner_(*context.executor, MakeScheduler(device_save), [this](Scheduler::Start start) { Perform(start); },
-                [this](Scheduler::Start start, const Scheduler& scheduler) { return After(start, scheduler); }) {}
+                [this](Scheduler::Start start, const Scheduler& scheduler) { return After(start, scheduler); },
+                program.options.background ? TaskRunner::Caller::kWaits : TaskRunner::Caller::kWorks) {}
 
   WriteOutcome Run() {
     if (tasks_reading_sources_ == 0) Captured();

@@ -6,12 +6,12 @@ import { Counter } from './counter.ts';
 import { throwIfAborted } from './hand-over.ts';
 import { Lane } from './lanes.ts';
 import { CheckpointLoadStatus, type LoadStatus, NothingRestored } from './load-status.ts';
+import { optionsObject } from './option-checks.ts';
 import {
   type NormalizedReadOptions,
   type NormalizedWriteOptions,
   normalizeReadOptions,
   normalizeWriteOptions,
-  optionsObject,
   type ReadOptions,
   type WriteOptions,
 } from './options.ts';

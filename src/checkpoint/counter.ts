@@ -1,5 +1,5 @@
 import { describeValue, invalidArgument } from '../errors.ts';
-import { optionsObject } from './options.ts';
+import { optionsObject } from './option-checks.ts';
 
 const brand = Symbol.for('tensor-checkpoint.Counter');
 

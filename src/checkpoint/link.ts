@@ -20,7 +20,7 @@ import { absolutePrefix } from './checkpoint.ts';
 import { checkpointFiles } from './checkpoint-files.ts';
 import { commitSteps, deletionSteps, noData, publication, type StatePublication, unlinkAll } from './commit.ts';
 import { enterPrefix, leavePrefix } from './lanes.ts';
-import { optionsObject } from './options.ts';
+import { optionsObject } from './option-checks.ts';
 import { temporaryName } from './temporary-names.ts';
 import { describeWarning } from './warnings.ts';
 import type { WriteRequest } from './write-handle.ts';

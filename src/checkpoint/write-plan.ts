@@ -8,6 +8,9 @@ import type { StatePublication } from './commit.ts';
 import type { NormalizedWriteOptions } from './options.ts';
 import type { WriteRequest } from './write-handle.ts';
 
+/** Less than that is written before anybody notices, and in the background it would take several times as long. */
+const BACKGROUND_FROM_BYTES = 64 * 1024 * 1024;
+
 /** What is under a prefix that is to be written. */
 export interface Place {
   readonly prefix: string;
@@ -70,12 +73,15 @@ export function planState(
   };
 }
 
-export function programOptions(options: NormalizedWriteOptions): SaveProgramOptions {
+/** @param bytes of tensors that the program writes. */
+export function programOptions(options: NormalizedWriteOptions, bytes: number): SaveProgramOptions {
+  const priority = options.priority ?? (bytes >= BACKGROUND_FROM_BYTES ? 'background' : 'normal');
   return {
     threads: options.threads,
     stagingBytes: options.stagingBytes,
     copy: options.snapshot === 'copy',
     durable: options.durable,
+    background: priority === 'background',
     direct: true,
     progress: options.onProgress !== undefined,
     snapshotPoolBytes: options.snapshotPoolBytes,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checkSignal, optionsObject } from '../checkpoint/options.ts';
+import { checkSignal, optionsObject } from '../checkpoint/option-checks.ts';
 import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
 import { absolutePath, latestCheckpoint } from './latest.ts';
 

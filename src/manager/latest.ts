@@ -9,7 +9,8 @@ import {
   type VerifyReport,
   verifyBundle,
 } from '../bundle/index.ts';
-import { normalizeReadOptions, optionsObject } from '../checkpoint/options.ts';
+import { optionsObject } from '../checkpoint/option-checks.ts';
+import { normalizeReadOptions } from '../checkpoint/options.ts';
 import { type CheckpointState, STATE_FILE_NAME } from '../checkpoint/state-file.ts';
 import { CheckpointError, describeValue, invalidArgument, isCheckpointError } from '../errors.ts';
 import { readFile, stat } from '../native/engine.ts';

@@ -2,11 +2,11 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { type Counter, isCounter } from '../checkpoint/counter.ts';
+import { optionsObject } from '../checkpoint/option-checks.ts';
 import {
   type NormalizedReadOptions,
   normalizeReadOptions,
   normalizeWriteOptions,
-  optionsObject,
   type ReadOptions,
   WRITE_NAMES,
   type WriteOptions,

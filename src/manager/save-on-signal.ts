@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { optionsObject } from '../checkpoint/options.ts';
+import { optionsObject } from '../checkpoint/option-checks.ts';
 import { invalidArgument } from '../errors.ts';
 import type { CheckpointManager } from './manager.ts';
 

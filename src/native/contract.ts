@@ -142,6 +142,8 @@ export interface SaveProgramOptions {
   readonly copy: boolean;
   /** false: the same order without fsync. */
   readonly durable: boolean;
+  /** true: on threads that take a small part of the processors' time beside others that want it. */
+  readonly background?: boolean;
   /** false: buffered writes only. true: direct I/O wherever the file system and the alignment allow it. */
   readonly direct: boolean;
   /** Report progress, at most 20 times a second. */

@@ -2,7 +2,7 @@ import type { CheckpointReader } from '../bundle/index.ts';
 import { decodeObjectGraph } from '../checkpoint/decode-object-graph.ts';
 import { OBJECT_GRAPH_KEY, PYTHON_STATE, SAVE_COUNTER, VARIABLE_VALUE } from '../checkpoint/index.ts';
 import { attributeRow, childrenOf, type ObjectGraph } from '../checkpoint/object-graph.ts';
-import { optionsObject } from '../checkpoint/options.ts';
+import { optionsObject } from '../checkpoint/option-checks.ts';
 import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
 import { loadCheckpoint } from '../manager/index.ts';
 import { resolvePrefix } from '../manager/latest.ts';

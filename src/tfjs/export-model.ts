@@ -2,7 +2,7 @@ import { dirname, join, resolve } from 'node:path';
 import { dataPath } from '../bundle/index.ts';
 import { LoadBuilder } from '../bundle/load-builder.ts';
 import { composeRemoval, noData } from '../checkpoint/commit.ts';
-import { optionsObject } from '../checkpoint/options.ts';
+import { optionsObject } from '../checkpoint/option-checks.ts';
 import { temporaryName } from '../checkpoint/temporary-names.ts';
 import { CheckpointError, describeValue, invalidArgument, isCheckpointError } from '../errors.ts';
 import { resolvePrefix } from '../manager/latest.ts';

@@ -2,7 +2,7 @@ import { dirname, join, resolve } from 'node:path';
 import { LoadBuilder } from '../bundle/load-builder.ts';
 import { absolutePrefix } from '../checkpoint/checkpoint.ts';
 import { attributeKey, childPath, VARIABLE_VALUE } from '../checkpoint/keys.ts';
-import { optionsObject } from '../checkpoint/options.ts';
+import { optionsObject } from '../checkpoint/option-checks.ts';
 import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
 import { readFile, runLoad, stat } from '../native/engine.ts';
 import {

@@ -1,5 +1,5 @@
 import { Checkpoint, type ReadOptions } from '../checkpoint/index.ts';
-import { optionsObject } from '../checkpoint/options.ts';
+import { optionsObject } from '../checkpoint/option-checks.ts';
 import { CheckpointError, isCheckpointError } from '../errors.ts';
 import { resolvePrefix } from '../manager/latest.ts';
 import { tfjs } from './adapter.ts';

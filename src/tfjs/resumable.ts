@@ -1,5 +1,5 @@
 import type { Serializable } from '../checkpoint/index.ts';
-import { optionsObject } from '../checkpoint/options.ts';
+import { optionsObject } from '../checkpoint/option-checks.ts';
 import { CheckpointError, invalidArgument } from '../errors.ts';
 
 type Iterated<T> = AsyncIterable<T> | Iterable<T>;

@@ -1,6 +1,6 @@
 import { basename, resolve } from 'node:path';
 import { Checkpoint } from '../checkpoint/index.ts';
-import { optionsObject } from '../checkpoint/options.ts';
+import { optionsObject } from '../checkpoint/option-checks.ts';
 import type { Adapter } from '../checkpoint/trackable.ts';
 import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
 import { CheckpointManager, latestCheckpoint } from '../manager/index.ts';

@@ -1,5 +1,5 @@
 import type { WriteOptions } from '../../checkpoint/index.ts';
-import { optionsObject } from '../../checkpoint/options.ts';
+import { optionsObject } from '../../checkpoint/option-checks.ts';
 import { describeValue, invalidArgument } from '../../errors.ts';
 
 /** One option of a callback: what it must be, and what it is where it isn't given. */

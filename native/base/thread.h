@@ -1,0 +1,50 @@
+#ifndef TENSOR_CHECKPOINT_BASE_THREAD_H_
+#define TENSOR_CHECKPOINT_BASE_THREAD_H_
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <thread>
+#include <utility>
+
+namespace tensor_checkpoint {
+
+// What a thread gets of the processors beside others that want them. Where a processor is free the two are alike.
+enum class Priority {
+  kNormal,
+  // A small part: for work that nobody waits for, beside threads that somebody does wait for.
+  kBackground,
+};
+
+// Gives the calling thread this priority, and with it every thread that it will start. There is no way back: lowering is
+// everybody's right, raising is not.
+void Enter(Priority priority);
+
+// While this lives, no signal is delivered to the thread that made it, nor to threads that it starts, ever. Signals
+// belong to the process's own threads: a handler of Node's must not run on ours.
+class SignalsBlocked {
+ public:
+  SignalsBlocked();
+  ~SignalsBlocked();
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+// Starts a thread of ours. The system's tools show it under `name`, of at most 15 characters.
+template <typename Body>
+std::thread StartThread(const char* name, Body body, Priority priority = Priority::kNormal) {
+  const SignalsBlocked blocked;
+  std::thread thread([body = std::move(body), priority]() mutable {
+    Enter(priority);
+    body();
+  });
+  pthread_setname_np(thread.native_handle(), name);
+  return thread;
+}
+
+}  // namespace tensor_checkpoint
+
+#endif  // TENSOR_CHECKPOINT_BASE_THREAD_H_
