@@ -17,38 +17,56 @@ export interface Turns {
 /** All in one turn, however long it takes: what has to be on its way when the caller goes on. */
 export const ONE_TURN: Turns = { due: false, next: () => Promise.resolve() };
 
-/** What a piece of work takes of the event loop before others get their turn, milliseconds. */
-const TURN_MILLISECONDS = 3;
+/** What all computations together take of one iteration of the event loop before others get their turn, milliseconds. */
+const TURN_MILLISECONDS = 2;
 
-/** Gives way to the event loop every few milliseconds. For one computation, from its start. */
+/** When this iteration's share is used up; undefined before anything was computed in it. */
+let turnEnds: number | undefined;
+/** Whether it began among the immediates, rather than with I/O or in the caller's turn. */
+let amongImmediates = false;
+
+function beginTurn(milliseconds: number, immediate = false): void {
+  // The loop comes to its immediates once an iteration: whatever begins before is of the same one.
+  setImmediate(() => {
+    turnEnds = undefined;
+  });
+  turnEnds = performance.now() + milliseconds;
+  amongImmediates = immediate;
+}
+
+/**
+ * Gives way to the event loop every few milliseconds. Computations that follow one another without waiting, or go on side
+ * by side, share them: else their turns would add up to one long one.
+ */
 export class ShortTurns implements Turns {
-  #until: number;
-
-  /** @param first what the first turn may take, milliseconds. */
-  constructor(first: number = TURN_MILLISECONDS) {
-    this.#until = performance.now() + first;
+  /** @param first what may be computed before the loop goes on for the first time, milliseconds; more than usual, to get more done at once. */
+  constructor(first?: number) {
+    if (first !== undefined || turnEnds === undefined) beginTurn(first ?? TURN_MILLISECONDS);
   }
 
   get due(): boolean {
-    return performance.now() >= this.#until;
+    if (turnEnds === undefined) beginTurn(TURN_MILLISECONDS);
+    return performance.now() >= turnEnds!;
   }
 
   next(): Promise<void> {
     return new Promise((resolve) => {
-      setImmediate(() => {
-        this.#until = performance.now() + TURN_MILLISECONDS;
+      const begin = (): void => {
+        if (turnEnds === undefined) beginTurn(TURN_MILLISECONDS, true);
         resolve();
-      });
+      };
+      // Behind I/O the loop comes to immediates before it comes to timers, whose turn it is.
+      setImmediate(amongImmediates ? begin : () => setImmediate(begin));
     });
   }
 }
 
-/** Does `work` for [0, count) piece by piece, in as many turns as that takes. A piece should take well below a millisecond. */
+/** Does `work` for [0, count) piece by piece, in as many turns as that takes. A piece should take well below a millisecond, in cold code, too. */
 export function* inTurns(
   turns: Turns,
   count: number,
   work: (from: number, to: number) => void,
-  piece = 256,
+  piece = 64,
 ): Steps<void> {
   for (let from = 0; from < count; from += piece) {
     if (turns.due) yield turns.next();

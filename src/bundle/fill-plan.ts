@@ -10,7 +10,7 @@ import type { SourceColumns } from './source-columns.ts';
 import type { BundlePlan } from './types.ts';
 
 /** Rows that are filled in before the event loop may turn. */
-const PIECE = 2048;
+const PIECE = 512;
 
 /** The plan of one save: where its tensors' bytes are, in the layout of the template. */
 export function* fillPlan(

@@ -28,7 +28,7 @@ export interface ParseOptions {
 }
 
 /** Entries that are read before the event loop may turn. */
-const PIECE = 512;
+const PIECE = 64;
 
 export function partKey(encoded: Uint8Array): string {
   return Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength).toString('latin1');

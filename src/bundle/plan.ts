@@ -10,7 +10,7 @@ import { checkEntries, checkOptions, checkStringCount, columnsOf } from './plan-
 import type { BundleColumns, BundleEntry, BundlePlan, PlanOptions } from './types.ts';
 
 /** Rows that are compared before the event loop may turn: that takes no more than a look at each. */
-const PIECE = 4096;
+const PIECE = 1024;
 
 /** Replacing one prefix over and over alternates between two shard counts, so two templates are kept. */
 const KEPT_TEMPLATES = 2;

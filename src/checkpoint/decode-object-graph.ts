@@ -5,7 +5,7 @@ import type { Steps, Turns } from '../steps.ts';
 import { Holds, NodeField, type ObjectGraph, type RegisteredSaver } from './object-graph.ts';
 
 /** How much is read before the event loop may turn, but for the last node's rest. Bytes. */
-const PIECE = 2 ** 15;
+const PIECE = 2 ** 12;
 
 /**
  * Parses a stored graph. Nothing in it is trusted: lengths, node numbers and text are checked.

@@ -53,7 +53,7 @@ export const Holds = { nothing: 0, values: 1, unknown: 2 } as const;
 export const NodeField = { child: 0x0a, attribute: 0x12, slot: 0x1a, saver: 0x22, holds: 0x2a } as const;
 
 /** Nodes and edges that are encoded before the event loop may turn. */
-const PIECE = 256;
+const PIECE = 64;
 
 /** What a node takes beside its names, about. Bytes. */
 const NODE_BYTES = 64;

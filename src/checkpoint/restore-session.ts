@@ -45,7 +45,7 @@ export interface Stored {
 }
 
 /** Nodes and edges that are matched before the event loop may turn. */
-const PIECE = 128;
+const PIECE = 32;
 
 /**
  * One restore: which stored nodes belong to which objects so far, and what is still waiting for an object. It lives as

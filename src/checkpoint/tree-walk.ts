@@ -9,7 +9,7 @@ import { TreePaths } from './tree-paths.ts';
 import { addSlots } from './tree-slots.ts';
 
 /** Nodes and edges that are visited before the event loop may turn. */
-const PIECE = 256;
+const PIECE = 64;
 
 /** Names known to be good; above so many they are looked at each time. */
 const KNOWN_NAMES = 4096;
