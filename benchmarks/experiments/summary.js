@@ -35,6 +35,9 @@ export function summarizeRounds({ options, machine }, layout, limits, rates, rou
       seconds: summarize(seconds),
       cpuSecondsPerGB: summarize(cpu),
       longestGapMs: Math.max(...own.map((one) => one[what].gapMs)),
+      // One a round: a host that takes the processor away for a moment is in the longest, and not in the median.
+      gapMs: summarize(own.map((one) => one[what].gapMs)),
+      stolenMs: own.reduce((sum, one) => sum + (one[what].stolenMs ?? 0), 0),
       gapQuantilesMs: Object.fromEntries([0.5, 0.99, 0.999].map((q) => [q, quantile(stalls, q)])),
       stalls: histogram(stalls, 0.5, 9),
       extraBytes: Math.max(...own.map((one) => one[what].extraBytes)),

@@ -87,11 +87,16 @@ function peerTable({ durable, peers }) {
 function notes({ save, resume, restore, limit, fewBuffers, firstTouch, boundBy, interval, peers, durable }) {
   const percent = (/** @type {number} */ value) => `${(value * 100).toFixed(1)} %`;
   const gap = (/** @type {typeof save | typeof resume} */ one) =>
-    `${one.longestGapMs.toFixed(1)} ms (99 % of the gaps below ${one.gapQuantilesMs[0.99]?.toFixed(1)})`;
+    `${one.gapMs.median.toFixed(1)} ms (the longest of all rounds ${one.longestGapMs.toFixed(1)}, 99 % of the gaps below ${one.gapQuantilesMs[0.99]?.toFixed(1)})`;
   const both = (/** @type {{ write: string, read: string }} */ { write, read }) => `writes ${write}; reads ${read}`;
   return [
     `CPU seconds per GB: save ${save.cpuSecondsPerGB.median.toFixed(3)}, resume ${resume.cpuSecondsPerGB.median.toFixed(3)}`,
-    `longest gap of the event loop: save ${gap(save)}, resume ${gap(resume)}`,
+    `longest gap of the event loop, median of the rounds: save ${gap(save)}, resume ${gap(resume)}${restore ? `, restore into memory that exists ${gap(restore)}` : ''}`,
+    ...(save.stolenMs + resume.stolenMs > 0
+      ? [
+          `the host took the processors away for ${formatTime(save.stolenMs / 1000)} of all saves and ${formatTime(resume.stolenMs / 1000)} of all resumes`,
+        ]
+      : []),
     `memory beside the tensors: save ${formatSize(save.extraBytes)}, ${restore ? `restore ${formatSize(restore.extraBytes)}` : `resume ${formatSize(resume.extraBytes)}`}`,
     `bytes copied: save ${percent(save.copiedPerByte)}, resume ${percent(resume.copiedPerByte)}`,
     `what limits a save: ${boundBy.save.resource} (${boundBy.save.because}); a resume: ${boundBy.resume.resource} (${boundBy.resume.because})`,

@@ -6,8 +6,9 @@ const TICK_MS = 1;
 
 /**
  * Runs `work` and reports seconds, CPU seconds, every stall of the event loop and when the longest one ended, the part in
- * which `work` itself ran before it first waited, pages that the process had to wait for a disk for, and the growth of peak
- * memory. `preparedMs` passed before `work` was called.
+ * which `work` itself ran before it first waited, pages that the process had to wait for a disk for, how long the host of a
+ * virtual machine kept its processors (all of them together) for others, and the growth of peak memory. `preparedMs` passed
+ * before `work` was called.
  * @template T
  * @param {() => Promise<T>} work
  */
@@ -17,6 +18,7 @@ export async function observe(work) {
   const before = resetPeak();
   const cpuBefore = process.cpuUsage();
   const faultsBefore = process.resourceUsage().majorPageFault;
+  const stolenBefore = stolenMs();
   /** @type {number[]} */
   let stalls = [];
   let last = performance.now();
@@ -58,9 +60,19 @@ export async function observe(work) {
     gapEndsAtMs: longest.at === 0 ? 0 : longest.at - start,
     beginMs,
     majorFaults: process.resourceUsage().majorPageFault - faultsBefore,
+    stolenMs: stolenMs() - stolenBefore,
     stallsMs: stalls.map((stall) => Math.round(stall * 100) / 100),
     extraBytes: Math.max(0, memoryStatus('VmHWM') - before),
   };
+}
+
+/** What the kernel counts as stolen, in hundredths of a second, of all processors since the machine was started. */
+function stolenMs() {
+  try {
+    return Number(readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.split(/ +/)[8] ?? 0) * 10;
+  } catch {
+    return 0;
+  }
 }
 
 function resetPeak() {
