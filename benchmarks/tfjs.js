@@ -139,12 +139,15 @@ function restore() {
   let cold = true;
   for (let round = 0; round < rounds; round++) {
     const layout = { at: 'restore', count, bytes, prefix: saved.prefix };
-    cold = dropCaches() && cold;
-    host.push(run({ task: 'restoreHost', ...layout }));
-    dropCaches();
-    ours.push(run({ task: 'restore', ...layout }));
-    dropCaches();
-    batched.push(run({ task: 'restore', ...layout, options: { atomic: false } }));
+    const turns = [
+      () => host.push(run({ task: 'restoreHost', ...layout })),
+      () => ours.push(run({ task: 'restore', ...layout })),
+      () => batched.push(run({ task: 'restore', ...layout, options: { atomic: false } })),
+    ];
+    for (const turn of round % 2 ? turns.toReversed() : turns) {
+      cold = dropCaches() && cold;
+      turn();
+    }
   }
   remove('restore');
   const line = (name, all) =>
