@@ -82,7 +82,8 @@ export interface WriteOptions {
    * `background`: the threads that write take a small part of the processors beside threads that compute (niceness 15), so that training on all processors is hardly disturbed; where a processor is free, it is as fast.
    * `normal`: a fair part, which takes less time and disturbs more.
    *
-   * @default 'background' from 64 MiB of tensors on, below 'normal'
+   * @default 'background' for 64 MiB of tensors and more. 'normal' for less, and where as much is copied first (from
+   * devices, or by `snapshot: 'copy'`), which training waits for
    */
   priority?: 'background' | 'normal';
   /** Aborts the save with ABORTED, up to the moment at which its index is renamed into place. */

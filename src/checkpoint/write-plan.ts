@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path';
-import { indexPath, type PlanOptions, parseDataName } from '../bundle/index.ts';
+import { type BundlePlan, indexPath, type PlanOptions, parseDataName } from '../bundle/index.ts';
 import { invalidArgument } from '../errors.ts';
-import { gpuDirectUse, type SaveProgramOptions } from '../native/contract.ts';
+import { ExtentKind, gpuDirectUse, type SaveProgramOptions } from '../native/contract.ts';
 import { makeDirectoriesSync, readDirectorySync } from '../native/engine.ts';
 import { checkpointFiles, dataFiles } from './checkpoint-files.ts';
 import type { StatePublication } from './commit.ts';
@@ -9,7 +9,7 @@ import type { NormalizedWriteOptions } from './options.ts';
 import type { WriteRequest } from './write-handle.ts';
 
 /** Less than that is written before anybody notices, and in the background it would take several times as long. */
-const BACKGROUND_FROM_BYTES = 64 * 1024 * 1024;
+const MANY_BYTES = 64 * 1024 * 1024;
 
 /** What is under a prefix that is to be written. */
 export interface Place {
@@ -73,15 +73,17 @@ export function planState(
   };
 }
 
-/** @param bytes of tensors that the program writes. */
-export function programOptions(options: NormalizedWriteOptions, bytes: number): SaveProgramOptions {
-  const priority = options.priority ?? (bytes >= BACKGROUND_FROM_BYTES ? 'background' : 'normal');
+/** What priority depends on: a plan, or what has the same. */
+export type Load = Pick<BundlePlan, 'byteLength' | 'devices' | 'extents'>;
+
+/** @param load undefined for a program that writes no tensors. */
+export function programOptions(options: NormalizedWriteOptions, load: Load | undefined): SaveProgramOptions {
   return {
     threads: options.threads,
     stagingBytes: options.stagingBytes,
     copy: options.snapshot === 'copy',
     durable: options.durable,
-    background: priority === 'background',
+    background: isInBackground(options, load),
     direct: true,
     progress: options.onProgress !== undefined,
     snapshotPoolBytes: options.snapshotPoolBytes,
@@ -89,4 +91,20 @@ export function programOptions(options: NormalizedWriteOptions, bytes: number): 
     deviceChecksum: options.deviceChecksum,
     gpuDirect: gpuDirectUse(options.gpuDirect),
   };
+}
+
+function isInBackground({ priority, snapshot }: NormalizedWriteOptions, load: Load | undefined): boolean {
+  if (priority !== undefined) return priority === 'background';
+  if (load === undefined || load.byteLength < MANY_BYTES) return false;
+  // What is copied first is what training waits for, until the last byte is captured.
+  if (load.devices !== undefined) return false;
+  return snapshot === 'borrow' || !copiesMany(load.extents);
+}
+
+function copiesMany({ kind, bytes }: BundlePlan['extents']): boolean {
+  let copied = 0;
+  for (let row = 0; row < kind.length && copied < MANY_BYTES; row++) {
+    if (kind[row] === ExtentKind.jsMemory) copied += bytes[row]!;
+  }
+  return copied >= MANY_BYTES;
 }

@@ -182,7 +182,7 @@ export class Write implements WriteHandle {
     // From here to the submission nothing waits.
     const withCallbacks = this.#options.writeCallbacks.length > 0;
     const state = withCallbacks ? undefined : planState(this.path, this.#extras.finish, created);
-    const options = programOptions(this.#options, plan.byteLength);
+    const options = programOptions(this.#options, plan);
     const run = this.#submit(
       composeSave({ prefix: this.path, plan, replaced, createdDirectories: created, state, options }),
       plan,
@@ -266,7 +266,7 @@ export class Write implements WriteHandle {
     }
     try {
       const state = planState(this.path, this.#extras.finish, []);
-      const options = programOptions(this.#options, 0);
+      const options = programOptions(this.#options, undefined);
       if (state !== undefined) await this.#follow(this.#submit(composeState(state, options)), undefined);
     } catch (error) {
       throw await this.#takeBack(error, replaced, 'Writing the state file failed: ');
