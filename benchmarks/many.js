@@ -2,7 +2,7 @@
 // What counts here is no longer the disk but what each tensor costs on its way: the walk over the objects, keys, object
 // graph, index, plan. Every round is a fresh process, so the code is cold the first time it runs, as in a real one.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -62,7 +62,9 @@ async function restoreChild(prefix) {
 }
 
 function parent() {
-  const directory = mkdtempSync(path.join(path.resolve(positionals[0] ?? '.'), 'tensor-checkpoint-many-'));
+  const base = path.resolve(positionals[0] ?? '.');
+  if (!existsSync(base)) throw new Error(`${base} is not there: it takes a directory of the disk to measure.`);
+  const directory = mkdtempSync(path.join(base, 'tensor-checkpoint-many-'));
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
   const child = (kind, prefix) => {
     const args = ['--expose-gc', fileURLToPath(import.meta.url), '--child', kind, '--prefix', prefix];

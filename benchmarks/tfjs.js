@@ -38,6 +38,7 @@ if (unknown.length > 0) throw new Error(`--only takes ${PARTS.join(', ')}, not $
 const base = path.resolve(positionals[0] ?? '.');
 const tfjsNode = fileURLToPath(new URL('../.tfjs-node/node_modules/@tensorflow/tfjs-node/lib', import.meta.url));
 if (!existsSync(tfjsNode)) throw new Error('There is no tfjs-node: run `node scripts/tfjs-node.mjs` first.');
+if (!existsSync(base)) throw new Error(`${base} is not there: it takes a directory of the disk to measure.`);
 const free = statfsSync(base);
 if (free.bavail * free.bsize < 3 * Math.max(bytes, largeBytes)) throw new Error(`${base} has too little room.`);
 const directory = mkdtempSync(path.join(base, 'tensor-checkpoint-tfjs-'));
