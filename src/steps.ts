@@ -25,13 +25,19 @@ let turnEnds: number | undefined;
 /** Whether it began among the immediates, rather than with I/O or in the caller's turn. */
 let amongImmediates = false;
 
-function beginTurn(milliseconds: number, immediate = false): void {
+/** When this iteration's share ends; it begins here where nothing was computed before. */
+function turnEnd(immediate = false): number {
+  return turnEnds ?? beginTurn(TURN_MILLISECONDS, immediate);
+}
+
+function beginTurn(milliseconds: number, immediate: boolean): number {
   // The loop comes to its immediates once an iteration: whatever begins before is of the same one.
   setImmediate(() => {
     turnEnds = undefined;
   });
   turnEnds = performance.now() + milliseconds;
   amongImmediates = immediate;
+  return turnEnds;
 }
 
 /**
@@ -41,18 +47,18 @@ function beginTurn(milliseconds: number, immediate = false): void {
 export class ShortTurns implements Turns {
   /** @param first what may be computed before the loop goes on for the first time, milliseconds; more than usual, to get more done at once. */
   constructor(first?: number) {
-    if (first !== undefined || turnEnds === undefined) beginTurn(first ?? TURN_MILLISECONDS);
+    if (first === undefined) turnEnd();
+    else beginTurn(first, false);
   }
 
   get due(): boolean {
-    if (turnEnds === undefined) beginTurn(TURN_MILLISECONDS);
-    return performance.now() >= turnEnds!;
+    return performance.now() >= turnEnd();
   }
 
   next(): Promise<void> {
     return new Promise((resolve) => {
       const begin = (): void => {
-        if (turnEnds === undefined) beginTurn(TURN_MILLISECONDS, true);
+        turnEnd(true);
         resolve();
       };
       // Behind I/O the loop comes to immediates before it comes to timers, whose turn it is.

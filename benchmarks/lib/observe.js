@@ -66,7 +66,7 @@ export async function observe(work) {
   };
 }
 
-/** What the kernel counts as stolen, in hundredths of a second, of all processors since the machine was started. */
+/** What the kernel counts as stolen from all processors since the machine was started. It counts hundredths of a second. */
 function stolenMs() {
   try {
     return Number(readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.split(/ +/)[8] ?? 0) * 10;

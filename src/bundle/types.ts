@@ -1,4 +1,4 @@
-import type { DeviceTable, NativeWarning, Progress, SaveExtents, TakenBuffers } from '../native/contract.ts';
+import type { NativeWarning, Progress, SaveProgram } from '../native/contract.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
@@ -33,15 +33,9 @@ export interface PlanOptions {
 }
 
 /** All that a SaveProgram needs about the tensors: everything but steps and options. */
-export interface BundlePlan {
+export interface BundlePlan
+  extends Pick<SaveProgram, 'files' | 'buffers' | 'taken' | 'devices' | 'owners' | 'extents' | 'tensorCount'> {
   readonly prefix: string;
-  readonly files: { readonly paths: readonly string[]; readonly sizes: Float64Array };
-  readonly buffers: readonly ArrayBufferLike[];
-  readonly taken?: TakenBuffers;
-  readonly devices?: DeviceTable;
-  readonly owners?: readonly object[];
-  readonly extents: SaveExtents;
-  readonly tensorCount: number;
   /** The index file but for checksums. Other plans share its bytes; `values` are those checksums that are known. */
   readonly index: {
     readonly bytes: Uint8Array;

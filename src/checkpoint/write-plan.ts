@@ -73,17 +73,17 @@ export function planState(
   };
 }
 
-/** What priority depends on: a plan, or what has the same. */
-export type Load = Pick<BundlePlan, 'byteLength' | 'devices' | 'extents'>;
+/** What the priority of a save depends on. */
+export type PlannedBytes = Pick<BundlePlan, 'byteLength' | 'devices' | 'extents'>;
 
-/** @param load undefined for a program that writes no tensors. */
-export function programOptions(options: NormalizedWriteOptions, load: Load | undefined): SaveProgramOptions {
+/** @param plan undefined for a program that writes no tensors. */
+export function programOptions(options: NormalizedWriteOptions, plan: PlannedBytes | undefined): SaveProgramOptions {
   return {
     threads: options.threads,
     stagingBytes: options.stagingBytes,
     copy: options.snapshot === 'copy',
     durable: options.durable,
-    background: isInBackground(options, load),
+    background: isInBackground(options, plan),
     direct: true,
     progress: options.onProgress !== undefined,
     snapshotPoolBytes: options.snapshotPoolBytes,
@@ -93,12 +93,12 @@ export function programOptions(options: NormalizedWriteOptions, load: Load | und
   };
 }
 
-function isInBackground({ priority, snapshot }: NormalizedWriteOptions, load: Load | undefined): boolean {
+function isInBackground({ priority, snapshot }: NormalizedWriteOptions, plan: PlannedBytes | undefined): boolean {
   if (priority !== undefined) return priority === 'background';
-  if (load === undefined || load.byteLength < MANY_BYTES) return false;
+  if (plan === undefined || plan.byteLength < MANY_BYTES) return false;
   // What is copied first is what training waits for, until the last byte is captured.
-  if (load.devices !== undefined) return false;
-  return snapshot === 'borrow' || !copiesMany(load.extents);
+  if (plan.devices !== undefined) return false;
+  return snapshot === 'borrow' || !copiesMany(plan.extents);
 }
 
 function copiesMany({ kind, bytes }: BundlePlan['extents']): boolean {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../src/checkpoint/index.ts';
 import { normalizeWriteOptions, type WriteOptions } from '../../src/checkpoint/options.ts';
-import { type Load, programOptions } from '../../src/checkpoint/write-plan.ts';
+import { type PlannedBytes, programOptions } from '../../src/checkpoint/write-plan.ts';
 import { ExtentKind } from '../../src/native/contract.ts';
 import { HostTensor } from '../../src/tensor/host-tensor.ts';
 import { testDirectories } from '../support/directory.ts';
@@ -23,32 +23,36 @@ function niceness(): Set<number> {
 
 describe('the priority of a save', () => {
   const MANY = 2 ** 26;
-  const load = (bytes: number, kind: number = ExtentKind.jsMemory, more: Partial<Load> = {}): Load => ({
+  const planned = (
+    bytes: number,
+    kind: number = ExtentKind.jsMemory,
+    more: Partial<PlannedBytes> = {},
+  ): PlannedBytes => ({
     byteLength: bytes,
-    extents: { kind: Uint8Array.of(kind), bytes: Float64Array.of(bytes) } as unknown as Load['extents'],
+    extents: { kind: Uint8Array.of(kind), bytes: Float64Array.of(bytes) } as unknown as PlannedBytes['extents'],
     ...more,
   });
-  const background = (options: WriteOptions, given: Load | undefined) =>
+  const background = (options: WriteOptions, given: PlannedBytes | undefined) =>
     programOptions(normalizeWriteOptions(options, 'save'), given).background;
 
   it('is the background from 64 MiB on', () => {
-    expect(background({}, load(MANY))).toBe(true);
-    expect(background({}, load(MANY - 1))).toBe(false);
+    expect(background({}, planned(MANY))).toBe(true);
+    expect(background({}, planned(MANY - 1))).toBe(false);
     expect(background({}, undefined)).toBe(false);
   });
 
   it('is not where training waits until as much was copied', () => {
-    expect(background({ enableAsync: true }, load(MANY))).toBe(false);
-    expect(background({ enableAsync: true }, load(MANY, ExtentKind.pinnedMemory))).toBe(true);
-    expect(background({ enableAsync: true, snapshot: 'borrow' }, load(MANY))).toBe(true);
+    expect(background({ enableAsync: true }, planned(MANY))).toBe(false);
+    expect(background({ enableAsync: true }, planned(MANY, ExtentKind.pinnedMemory))).toBe(true);
+    expect(background({ enableAsync: true, snapshot: 'borrow' }, planned(MANY))).toBe(true);
     const devices = { ordinal: Uint32Array.of(0), stream: Float64Array.of(-1) };
-    expect(background({}, load(MANY, ExtentKind.cudaDevice, { devices }))).toBe(false);
+    expect(background({}, planned(MANY, ExtentKind.cudaDevice, { devices }))).toBe(false);
   });
 
   it('is what the caller says', () => {
-    expect(background({ priority: 'normal' }, load(2 ** 40))).toBe(false);
-    expect(background({ priority: 'background' }, load(1))).toBe(true);
-    expect(background({ priority: 'background', enableAsync: true }, load(MANY))).toBe(true);
+    expect(background({ priority: 'normal' }, planned(2 ** 40))).toBe(false);
+    expect(background({ priority: 'background' }, planned(1))).toBe(true);
+    expect(background({ priority: 'background', enableAsync: true }, planned(MANY))).toBe(true);
   });
 
   it('decides on which threads it runs', async () => {
