@@ -27,15 +27,15 @@ let amongImmediates = false;
 
 /** When this iteration's share ends; it begins here where nothing was computed before. */
 function turnEnd(immediate = false): number {
-  return turnEnds ?? beginTurn(TURN_MILLISECONDS, immediate);
+  return turnEnds ?? beginTurn(immediate);
 }
 
-function beginTurn(milliseconds: number, immediate: boolean): number {
+function beginTurn(immediate: boolean): number {
   // The loop comes to its immediates once an iteration: whatever begins before is of the same one.
   setImmediate(() => {
     turnEnds = undefined;
   });
-  turnEnds = performance.now() + milliseconds;
+  turnEnds = performance.now() + TURN_MILLISECONDS;
   amongImmediates = immediate;
   return turnEnds;
 }
@@ -45,10 +45,8 @@ function beginTurn(milliseconds: number, immediate: boolean): number {
  * by side, share them: else their turns would add up to one long one.
  */
 export class ShortTurns implements Turns {
-  /** @param first what may be computed before the loop goes on for the first time, milliseconds; more than usual, to get more done at once. */
-  constructor(first?: number) {
-    if (first === undefined) turnEnd();
-    else beginTurn(first, false);
+  constructor() {
+    turnEnd();
   }
 
   get due(): boolean {

@@ -45,15 +45,6 @@ describe('short turns', () => {
     expect(second.due).toBe(false);
   });
 
-  it('may begin with a longer one', () => {
-    const pass = clock();
-    const turns = new ShortTurns(10);
-    pass(9);
-    expect(turns.due).toBe(false);
-    pass(2);
-    expect(turns.due).toBe(true);
-  });
-
   it('let computations that go on side by side come to their ends, and others run between', async () => {
     const done: string[] = [];
     const work = (name: string) =>

@@ -44,7 +44,9 @@ export class SourceColumns {
   }
 
   add(source: TensorSource | StoredStrings): void {
-    this.set(this.#length++, source);
+    const row = this.#length++;
+    if (source.kind === 'memory') this.#setMemory(row, source.bytes);
+    else this.set(row, source);
   }
 
   /** A row whose source isn't known yet: for {@link set}. */

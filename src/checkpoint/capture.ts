@@ -42,6 +42,7 @@ export class Frozen {
    * of these are frozen, so that an adapter can take all of its own when asked for the first.
    */
   freeze(first: number, end: number): void {
+    const { dtypes, shapes, sources } = this;
     const { values } = this.#tree;
     const snapshots = new Array<Snapshot>(end - first);
     let row = first;
@@ -52,25 +53,20 @@ export class Frozen {
         const snapshot = value.capture();
         snapshots[row - first] = snapshot;
         if (snapshot.release !== undefined) this.#owned.push(snapshot);
-        this.dtypes[row] = value.dtype;
-        this.shapes[row] = value.shape;
+        dtypes[row] = value.dtype;
+        shapes[row] = value.shape;
       }
     };
     const locate = () => {
-      for (row = first; row < end; row++) this.#locate(snapshots[row - first]!.source);
+      for (row = first; row < end; row++) {
+        const { source } = snapshots[row - first]!;
+        if (isThenable(source)) this.#pending.set(sources.addUnknown(), source);
+        else sources.add(source);
+        if (sources.buffers.length !== this.#checkedBuffers) this.#checkBuffers(row);
+      }
     };
     asked(capture, where);
     asked(locate, where);
-  }
-
-  #locate(source: TensorSource | Promise<TensorSource>): void {
-    if (isThenable(source)) {
-      const row = this.sources.addUnknown();
-      this.#pending.set(row, source);
-      return;
-    }
-    this.sources.add(source);
-    this.#checkBuffers(this.sources.length - 1);
   }
 
   /** Checks the buffers that have come with a row. */

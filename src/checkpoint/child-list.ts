@@ -40,30 +40,30 @@ export class ArrayChildren implements ChildList {
 /** The values of an object, by names of its own. */
 export class ObjectChildren implements ChildList {
   readonly #object: Readonly<Record<string, unknown>>;
-  #given: readonly string[] | undefined;
+  #names: readonly string[] | undefined;
 
   /** @param names in their order; all, where none are given. */
   constructor(object: Readonly<Record<string, unknown>>, names?: readonly string[]) {
     this.#object = object;
-    this.#given = names;
+    this.#names = names;
   }
 
   /** Listed when they are first needed: whoever only looks for children needs none. */
-  get #names(): readonly string[] {
-    this.#given ??= Object.keys(this.#object);
-    return this.#given;
+  #listed(): readonly string[] {
+    this.#names ??= Object.keys(this.#object);
+    return this.#names;
   }
 
   get length(): number {
-    return this.#names.length;
+    return this.#listed().length;
   }
 
   name(index: number): string {
-    return this.#names[index]!;
+    return (this.#names ?? this.#listed())[index]!;
   }
 
   value(index: number): unknown {
-    return this.#object[this.#names[index]!];
+    return this.#object[this.name(index)];
   }
 
   find(name: string): { readonly value: unknown } | undefined {

@@ -58,23 +58,25 @@ export class RootObjects {
 
 /** The objects, in the order of their names, and the counter. */
 class RootChildren extends ObjectChildren {
+  readonly #count: number;
   readonly #counter: Counter | undefined;
 
   constructor(objects: Readonly<Record<string, unknown>>, names: readonly string[], counter: Counter | undefined) {
     super(objects, names);
+    this.#count = names.length;
     this.#counter = counter;
   }
 
   override get length(): number {
-    return super.length + (this.#counter === undefined ? 0 : 1);
+    return this.#count + (this.#counter === undefined ? 0 : 1);
   }
 
   override name(index: number): string {
-    return index < super.length ? super.name(index) : SAVE_COUNTER;
+    return index < this.#count ? super.name(index) : SAVE_COUNTER;
   }
 
   override value(index: number): unknown {
-    return index < super.length ? super.value(index) : this.#counter;
+    return index < this.#count ? super.value(index) : this.#counter;
   }
 
   override find(name: string): { readonly value: unknown } | undefined {

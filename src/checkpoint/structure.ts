@@ -64,9 +64,17 @@ function* isSame(tree: ObjectTree, last: Structure, turns: Turns): Steps<boolean
   });
   for (const column of COLUMNS) {
     const [now, before]: [ArrayLike<unknown>, ArrayLike<unknown>] = [tree[column], last[column]];
+    if (now instanceof Int32Array && before instanceof Int32Array) {
+      if (Buffer.compare(bytesOf(now), bytesOf(before)) !== 0) return false;
+      continue;
+    }
     yield* inTurns(turns, before.length, (first, end) => {
       for (let row = first; same && row < end; row++) same = now[row] === before[row];
     });
   }
   return same;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -11,20 +11,20 @@ import { addSlots } from './tree-slots.ts';
 /** Nodes and edges that are visited before the event loop may turn. */
 const PIECE = 64;
 
-/** Names known to be good; above so many they are looked at each time. */
-const KNOWN_NAMES = 4096;
+const NO_CHILDREN = new PairChildren([]);
 
 /** One walk over the objects below a root: breadth-first, piece by piece. */
 export class TreeWalk {
   readonly #resolve: Resolve;
   readonly #options: WalkOptions;
-  readonly #nodes: TrackableNode[];
-  readonly #edgeStart = new NumberColumn();
+  readonly #nodes: TrackableNode[] = [];
   readonly #edgeNames: string[] = [];
   readonly #edgeTargets = new NumberColumn();
   readonly #idOf = new ObjectNumbers();
   readonly #paths = new TreePaths();
-  readonly #knownNames = new Set<string>();
+  /** The nodes that are more than a value, and where the edges of each begin. Most nodes are tensors, and need no visit. */
+  readonly #inner = new NumberColumn();
+  readonly #innerEdges = new NumberColumn();
   /** The node being visited, the last one that was prepared, its children, and how many of them were visited. */
   #id = 0;
   #prepared = -1;
@@ -37,25 +37,22 @@ export class TreeWalk {
   constructor(root: TrackableNode, resolve: Resolve, options: WalkOptions) {
     this.#resolve = resolve;
     this.#options = options;
-    this.#nodes = [root];
     this.#idOf.set(root.identity, 0);
-    this.#edgeStart.push(0);
+    this.#add(root);
   }
 
   *run(): Steps<ObjectTree> {
     const nodes = this.#nodes;
-    while (this.#id < nodes.length) {
+    while (this.#innerEdges.length < this.#inner.length) {
       yield* this.#turn();
       const preparing = this.#visit();
       if (preparing !== undefined) yield* wait(preparing);
     }
     const slots = yield* this.#slots();
-    const edgeStart = this.#edgeStart;
-    while (edgeStart.length <= nodes.length) edgeStart.push(this.#edgeNames.length);
     return {
       nodes,
       ...(yield* this.#values()),
-      edgeStart: edgeStart.view(),
+      edgeStart: this.#edgeStart(),
       edgeNames: this.#edgeNames,
       edgeTargets: this.#edgeTargets.view(),
       idOf: this.#idOf,
@@ -70,25 +67,33 @@ export class TreeWalk {
     if (this.#nodes.length > VISITED_AT_ONCE && turns.due) yield turns.next();
   }
 
+  #add(node: TrackableNode): void {
+    const isInner =
+      node.list !== undefined || node.children !== undefined || node.prepare !== undefined || node.slots !== undefined;
+    if (isInner) this.#inner.push(this.#nodes.length);
+    this.#nodes.push(node);
+  }
+
   /** Visits a piece; stops where a node has to be waited for. */
   #visit(): PromiseLike<void> | undefined {
-    for (let work = 0; work < PIECE && this.#id < this.#nodes.length; work++) {
-      const node = this.#nodes[this.#id]!;
+    for (let work = 0; work < PIECE && this.#innerEdges.length < this.#inner.length; work++) {
       if (this.#children === undefined) {
+        this.#id = this.#inner.at(this.#innerEdges.length);
+        const node = this.#nodes[this.#id]!;
         const preparing = this.#prepare(node);
         if (preparing !== undefined) return preparing;
-        if (node.list === undefined && node.children === undefined) {
-          this.#leave();
-          continue;
-        }
         this.#children = childrenOf(node, this.#where);
         this.#visited = 0;
       }
       const { length } = this.#children;
-      const end = Math.min(length, this.#visited + PIECE - work);
-      work += end - this.#visited;
+      const first = this.#visited;
+      const end = Math.min(length, first + PIECE - work);
+      work += end - first;
+      const edges = this.#edgeNames.length - first;
       this.#addChildren(this.#children, end);
-      if (end === length) this.#leave();
+      if (end < length) continue;
+      this.#innerEdges.push(edges);
+      this.#children = undefined;
     }
     return undefined;
   }
@@ -101,23 +106,18 @@ export class TreeWalk {
     return isThenable(preparing) ? (preparing as PromiseLike<void>) : undefined;
   }
 
-  #leave(): void {
-    this.#edgeStart.push(this.#edgeNames.length);
-    this.#children = undefined;
-    this.#id++;
-  }
-
   #addChildren(children: ChildList, end: number): void {
+    const nodes = this.#nodes;
     try {
       for (; this.#visited < end; this.#visited++) {
         const name: unknown = children.name(this.#visited);
         this.#childName = name;
-        this.#checkName(name);
+        checkName(name, this.#where);
         const child = this.#resolve(children.value(this.#visited), this.#childWhere);
-        const id = this.#nodes.length;
+        const id = nodes.length;
         const target = this.#idOf.getOrSet(child.identity, id);
         if (target === id) {
-          this.#nodes.push(child);
+          this.#add(child);
           this.#paths.addChild(this.#id, name);
         }
         this.#edgeNames.push(name);
@@ -128,10 +128,15 @@ export class TreeWalk {
     }
   }
 
-  #checkName(name: unknown): asserts name is string {
-    if (this.#knownNames.has(name as string)) return;
-    checkName(name, this.#where);
-    if (this.#knownNames.size < KNOWN_NAMES) this.#knownNames.add(name);
+  #edgeStart(): Int32Array {
+    const starts = new Int32Array(this.#nodes.length + 1);
+    let next = 0;
+    for (let at = 0; at < this.#inner.length; at++) {
+      const id = this.#inner.at(at);
+      starts.fill(this.#innerEdges.at(at), next, id + 1);
+      next = id + 1;
+    }
+    return starts.fill(this.#edgeNames.length, next);
   }
 
   /** Adds the slot variables of all optimizers. */
@@ -140,44 +145,47 @@ export class TreeWalk {
     const owners = nodes.length;
     const slots = { slotVariables: [] as number[], slotNames: [] as string[], slotIds: [] as number[] };
     const tree = { nodes, idOf: this.#idOf, paths: this.#paths, ...slots };
-    const ends = new NumberColumn(owners + 1);
-    ends.push(0);
-    for (let id = 0; id < owners; id++) {
-      if (id % PIECE === 0) yield* this.#turn();
-      if (nodes[id]!.slots !== undefined) addSlots(tree, id, owners, this.#resolve);
-      ends.push(slots.slotIds.length);
+    const ends: { readonly id: number; readonly end: number }[] = [];
+    for (let at = 0; at < this.#inner.length; at++) {
+      if (at % PIECE === 0) yield* this.#turn();
+      const id = this.#inner.at(at);
+      if (nodes[id]!.slots === undefined) continue;
+      addSlots(tree, id, owners, this.#resolve);
+      ends.push({ id, end: slots.slotIds.length });
     }
-    // Slots have none themselves.
-    while (ends.length <= nodes.length) ends.push(slots.slotIds.length);
-    return { slotStart: ends.view(), ...slots };
+    const slotStart = new Int32Array(nodes.length + 1);
+    for (const { id, end } of ends) slotStart.fill(end, id + 1);
+    return { slotStart, ...slots };
   }
 
   *#values(): Steps<Pick<ObjectTree, 'valueStart' | 'values'>> {
     const nodes = this.#nodes;
     const values: TrackableValue[] = [];
-    const valueStart = new NumberColumn(nodes.length + 1);
-    valueStart.push(0);
+    const valueStart = new Int32Array(nodes.length + 1);
     const add = (first: number, end: number): void => {
-      for (this.#id = first; this.#id < end; this.#id++) {
-        const node = nodes[this.#id]!;
-        if (node.value !== undefined) values.push(node.value);
+      for (let id = first; id < end; id++) {
+        const node = nodes[id]!;
+        const { value } = node;
+        if (value !== undefined) values.push(value);
         else if (node.values !== undefined) {
-          for (const value of asked(() => node.values!(), this.#where)) values.push(value);
+          this.#id = id;
+          for (const own of asked(() => node.values!(), this.#where)) values.push(own);
         }
-        valueStart.push(values.length);
+        valueStart[id + 1] = values.length;
       }
     };
     for (let first = 0; first < nodes.length; first += PIECE) {
       yield* this.#turn();
       add(first, Math.min(nodes.length, first + PIECE));
     }
-    return { valueStart: valueStart.view(), values };
+    return { valueStart, values };
   }
 }
 
 /** What an object of the caller's answers is complete before the walk goes on, and names each child once. */
 function childrenOf(node: TrackableNode, where: () => string): ChildList {
   if (node.list !== undefined) return asked(() => node.list!(), where);
+  if (node.children === undefined) return NO_CHILDREN;
   const children = asked(() => [...node.children!()], where);
   const seen = new Set<string>();
   for (const [name] of children) {

@@ -44,7 +44,7 @@ export interface WalkOptions {
  * So many objects are visited, and their values captured, in one turn of the event loop: they are saved as they are at
  * one moment. Those of larger trees over several turns.
  */
-export const VISITED_AT_ONCE = 2 ** 14;
+export const VISITED_AT_ONCE = 2 ** 13;
 
 /** Walks the tree below `root`. It waits only for prepare(), and for turns of the event loop where a tree is large. */
 export function walkSteps(root: TrackableNode, resolve: Resolve, options: WalkOptions): Steps<ObjectTree> {
@@ -72,7 +72,12 @@ export function walkNow(root: TrackableNode, resolve: Resolve): ObjectTree {
   return resultOf(walkSteps(root, resolve, { prepare: false, turns: ONE_TURN }));
 }
 
+/** Names that were good: the same ones come again with every save. So many are kept. */
+const goodNames = new Set<string>();
+const KEPT_NAMES = 4096;
+
 export function checkName(name: unknown, where: () => string): asserts name is string {
+  if (goodNames.has(name as string)) return;
   if (typeof name !== 'string' || name === '') {
     throw invalidArgument(`${where()} names a child ${describeValue(name)}; a name must be a non-empty string.`);
   }
@@ -81,4 +86,5 @@ export function checkName(name: unknown, where: () => string): asserts name is s
       `${where()} names a child ${describeValue(name)}; a name must be well-formed Unicode without NUL.`,
     );
   }
+  if (goodNames.size < KEPT_NAMES) goodNames.add(name);
 }

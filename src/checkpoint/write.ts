@@ -32,11 +32,9 @@ export interface WriteHost {
 
 /**
  * A tree of up to so many values is planned and submitted in the turn in which it was captured: from then on the write
- * commits even if JavaScript never yields again. Those of more values are, as far as that takes no more of it than
- * {@link FIRST_TURN_MILLISECONDS}: thousands, once V8 has compiled the code.
+ * commits even if JavaScript never yields again.
  */
 const VALUES_AT_ONCE = 256;
-const FIRST_TURN_MILLISECONDS = 4;
 
 /** What a write does besides writing. */
 export interface WriteExtras extends Pick<WriteRequest, 'createdDirectories' | 'finish' | 'onWarning' | 'atOnce'> {
@@ -162,7 +160,7 @@ export class Write implements WriteHandle {
   *#write(storeSaveCounter: boolean): Steps<WriteStats> {
     const { createdDirectories } = this.#extras;
     this.#stopIfFailed();
-    const walk = { prepare: true, turns: this.#extras.atOnce ? ONE_TURN : new ShortTurns(FIRST_TURN_MILLISECONDS) };
+    const walk = { prepare: true, turns: this.#extras.atOnce ? ONE_TURN : new ShortTurns() };
     const tree = yield* walkSteps(this.#host.root(storeSaveCounter), this.#host.resolve, walk);
     this.#stopIfFailed();
     announceWrite(tree.idOf, this.finished);

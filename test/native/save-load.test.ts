@@ -80,7 +80,7 @@ describe('a save program', () => {
     const directory = directoryOf();
     const tensors = Array.from({ length: 1500 }, (_, i) => ({ bytes: pattern(9 + (i % 5), i), offset: 16 * i }));
     const program = saveProgram(directory, tensors);
-    const turns = new ShortTurns(0);
+    const turns = { due: true, next: () => new ShortTurns().next() };
     // Some were taken, the others are with the start.
     const taken = await promiseOf(takeBuffers(program.buffers.slice(0, 1234), turns));
     expect(taken).toBeDefined();
