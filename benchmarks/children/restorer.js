@@ -1,6 +1,8 @@
 // @ts-check
 // One cold restore in a process of its own, as after a crash. `resume`: what a user waits for, fresh memory included;
 // `restore`: into memory that exists already, to be compared with a disk that is read into buffers that exist already.
+import { layoutBytes } from '../lib/layouts.js';
+import { haveMemoryAtHand } from '../lib/memory-at-hand.js';
 import { collectStats } from '../lib/native-stats.js';
 import { observe } from '../lib/observe.js';
 import { reply } from '../lib/reply.js';
@@ -11,6 +13,7 @@ const stats = collectStats();
 let firstTouchSeconds = null;
 
 await prepare(order);
+haveMemoryAtHand(layoutBytes(order.layout));
 const cpuBefore = process.cpuUsage();
 const start = performance.now();
 const { checkpoint, memories } = await makeState(order, { fill: false });

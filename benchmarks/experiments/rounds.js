@@ -2,6 +2,7 @@
 // One layout, in turns: the disk's limit, ours and the peers, round after round on one disk.
 import { layoutBytes, makeLayout } from '../lib/layouts.js';
 import { availableMemory } from '../lib/machine.js';
+import { haveMemoryAtHand } from '../lib/memory-at-hand.js';
 import { Ours } from '../lib/ours.js';
 import { orderOf } from '../lib/statistics.js';
 import { formatRate, formatSize, UsageError } from '../lib/units.js';
@@ -67,6 +68,7 @@ export async function runLayout(context, layout, { brief, budget, ...how }) {
     },
     ours: async () => {
       await makeRoom(bytes * 1.15, true);
+      haveMemoryAtHand(bytes);
       const save = await ours.save();
       await makeRoom(bytes * 1.15);
       const resume = await ours.restore('resume');
@@ -146,7 +148,7 @@ async function choosePeers(context, layout) {
     const peer = new Peer(workspace, info, layout, options.durable);
     const { cpu, cores, fileSystem } = machine;
     const { name, version, variants } = info;
-    const circumstances = { peer: 2, name, version, variants, layout: layout.name, bytes, cpu, cores, fileSystem };
+    const circumstances = { peer: 3, name, version, variants, layout: layout.name, bytes, cpu, cores, fileSystem };
     try {
       const { value } = await remembered.find({ ...circumstances, durable: options.durable }, () =>
         peer.choose(makeLayout(/** @type {any} */ (layout.name), bytes, options.tensors), progress),

@@ -3,6 +3,8 @@
 import { existsSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { dropCache } from '../lib/cache.js';
+import { layoutBytes } from '../lib/layouts.js';
+import { memoryUser } from '../lib/memory-at-hand.js';
 import { answerIn } from '../lib/reply.js';
 import { UsageError } from '../lib/units.js';
 
@@ -57,7 +59,7 @@ export async function findPeers(workspace, wanted, python) {
 
 export class Peer {
   #workspace;
-  #groups;
+  #layout;
   #durable;
   #directory;
   /** What was found to be best on this machine; the first before it was looked for. */
@@ -71,7 +73,7 @@ export class Peer {
    */
   constructor(workspace, info, layout, durable) {
     this.#workspace = workspace;
-    this.#groups = layout.groups;
+    this.#layout = layout;
     this.#durable = durable;
     this.#directory = workspace.path(`peer-${info.name}`);
     const first = /** @type {string} */ (Object.keys(info.variants)[0]);
@@ -99,7 +101,7 @@ export class Peer {
     const variants = Object.keys(this.info.variants);
     if (variants.length < 2) return this.#best;
     progress(`looking for the best settings of ${this.name}: ${variants.join(', ')}`);
-    const order = { groups: layout.groups, saves: 2, durable: this.#durable };
+    const order = { ...orderFor(layout), saves: 2, durable: this.#durable };
     /** @type {Record<string, { save: number, load: number, error?: string }>} */
     const tried = await this.#run('-', 'choose', order);
     this.end();
@@ -134,18 +136,18 @@ export class Peer {
 
   /** @param {string} variant @param {number} [saves] */
   async #save(variant, saves = 2) {
-    return this.#run(variant, 'save', { groups: this.#groups, saves, durable: this.#durable });
+    return this.#run(variant, 'save', { saves, durable: this.#durable });
   }
 
   /** @param {string} variant */
   async #load(variant) {
     const dropped = dropCache(this.#directory);
-    return { ...(await this.#run(variant, 'load', { groups: this.#groups })), dropped };
+    return { ...(await this.#run(variant, 'load', {})), dropped };
   }
 
   /** @param {string} variant @param {'save' | 'load' | 'choose'} what @param {object} more @returns {Promise<any>} */
   async #run(variant, what, more) {
-    const order = { directory: this.#directory, ...more };
+    const order = { directory: this.#directory, ...orderFor(this.#layout), ...more };
     const { stdout } = await this.#workspace.run(
       this.info.python,
       [script, this.name, variant, what, JSON.stringify(order)],
@@ -153,4 +155,9 @@ export class Peer {
     );
     return answerIn(stdout);
   }
+}
+
+/** The state, and what to run before a clock starts. @param {import('../lib/layouts.js').Layout} layout */
+function orderFor(layout) {
+  return { groups: layout.groups, memoryUser: memoryUser(layoutBytes(layout)) };
 }
