@@ -1,3 +1,4 @@
+import { NumberColumn } from '../number-column.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { StoredEntry } from './messages.ts';
@@ -7,6 +8,9 @@ import { WireWriter } from './wire.ts';
 
 const NO_SLICES: readonly TensorSlice[] = [];
 
+/** What an entry takes in an index, about, with what its key doesn't share with the last one. */
+const ENTRY_BYTES = 40;
+
 /**
  * The entries of an index in the order of their keys, as columns: StoredEntries are made when they are asked for. A Map of
  * a million keys would hold the event loop for a tenth of a second whenever it grows.
@@ -14,26 +18,34 @@ const NO_SLICES: readonly TensorSlice[] = [];
 export class IndexTable extends RowMap<StoredEntry> {
   readonly dtypes: DType[] = [];
   readonly shapes: (readonly number[])[] = [];
-  readonly shards: number[] = [];
-  readonly offsets: number[] = [];
-  readonly sizes: number[] = [];
-  readonly checksums: number[] = [];
+  readonly shards: NumberColumn<Uint32Array>;
+  readonly offsets: NumberColumn<Float64Array>;
+  readonly sizes: NumberColumn<Float64Array>;
+  readonly checksums: NumberColumn<Uint32Array>;
   /** Of the tensors that are stored in slices. */
   readonly slices = new Map<number, readonly TensorSlice[]>();
   /** The keys' bytes, one after the other; that of row i begins at `#keyStart[i]`. */
   readonly #text: WireWriter;
-  readonly #keyStart = [0];
-  readonly #hashes: number[] = [];
+  readonly #keyStart: NumberColumn<Float64Array>;
+  readonly #hashes: NumberColumn<Uint32Array>;
   /** Open addressing: a row + 1, or 0. */
   #slots = new Uint32Array(1);
   /** Whoever makes up an index can't know which of its keys meet in a slot. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
   readonly #wanted = new WireWriter();
 
-  /** @param capacity bytes that the keys will about have. */
-  constructor(capacity: number) {
+  /** @param bytes that the index has. */
+  constructor(bytes: number) {
     super();
-    this.#text = new WireWriter(capacity);
+    const rows = Math.ceil(bytes / ENTRY_BYTES);
+    this.shards = NumberColumn.uint32(rows);
+    this.offsets = NumberColumn.float64(rows);
+    this.sizes = NumberColumn.float64(rows);
+    this.checksums = NumberColumn.uint32(rows);
+    this.#hashes = NumberColumn.uint32(rows);
+    this.#keyStart = NumberColumn.float64(rows + 1);
+    this.#keyStart.push(0);
+    this.#text = new WireWriter(bytes);
   }
 
   get size(): number {
@@ -42,7 +54,8 @@ export class IndexTable extends RowMap<StoredEntry> {
 
   /** Appends an entry, whose key is the first `keyLength` bytes of `key`. */
   add(key: Uint8Array, keyLength: number, entry: StoredEntry): void {
-    const row = this.#hashes.push(this.#hash(key, 0, keyLength)) - 1;
+    const row = this.size;
+    this.#hashes.push(this.#hash(key, 0, keyLength));
     this.#text.append(key, 0, keyLength);
     this.#keyStart.push(this.#text.length);
     this.dtypes.push(entry.dtype);
@@ -60,7 +73,7 @@ export class IndexTable extends RowMap<StoredEntry> {
     const last = slots.length - 1;
     yield* inTurns(turns, this.size, (first, end) => {
       for (let row = first; row < end; row++) {
-        let slot = this.#hashes[row]! & last;
+        let slot = this.#hashes.at(row) & last;
         while (slots[slot] !== 0) slot = (slot + 1) & last;
         slots[slot] = row + 1;
       }
@@ -78,8 +91,8 @@ export class IndexTable extends RowMap<StoredEntry> {
     const last = this.#slots.length - 1;
     for (let slot = this.#hash(memory, 0, length) & last; this.#slots[slot] !== 0; slot = (slot + 1) & last) {
       const row = this.#slots[slot]! - 1;
-      const start = this.#keyStart[row]!;
-      if (this.#keyStart[row + 1]! - start !== length) continue;
+      const start = this.#keyStart.at(row);
+      if (this.#keyStart.at(row + 1) - start !== length) continue;
       let at = 0;
       while (at < length && text[start + at] === memory[at]) at++;
       if (at === length) return row;
@@ -89,18 +102,18 @@ export class IndexTable extends RowMap<StoredEntry> {
 
   keyAt(row: number): string {
     const { buffer, byteOffset } = this.#text.memory;
-    const start = this.#keyStart[row]!;
-    return Buffer.from(buffer, byteOffset + start, this.#keyStart[row + 1]! - start).toString();
+    const start = this.#keyStart.at(row);
+    return Buffer.from(buffer, byteOffset + start, this.#keyStart.at(row + 1) - start).toString();
   }
 
   valueAt(row: number): StoredEntry {
     return {
       dtype: this.dtypes[row]!,
       shape: this.shapes[row]!,
-      shard: this.shards[row]!,
-      offset: this.offsets[row]!,
-      size: this.sizes[row]!,
-      crc32c: this.checksums[row]!,
+      shard: this.shards.at(row),
+      offset: this.offsets.at(row),
+      size: this.sizes.at(row),
+      crc32c: this.checksums.at(row),
       slices: this.slices.get(row) ?? NO_SLICES,
     };
   }

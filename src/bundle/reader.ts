@@ -118,7 +118,7 @@ class BundleReader implements Bundle {
           rows[i] = -1;
         } else {
           rows[i] = row;
-          shards.add(entries.shards[row]!);
+          shards.add(entries.shards.at(row));
         }
       }
     };
@@ -130,12 +130,12 @@ class BundleReader implements Bundle {
         const row = rows[i]!;
         if (row < 0) continue;
         const { key, into } = requests[i]!;
-        const shard = entries.shards[row]!;
-        const offset = entries.offsets[row]!;
-        const size = entries.sizes[row]!;
+        const shard = entries.shards.at(row);
+        const offset = entries.offsets.at(row);
+        const size = entries.sizes.at(row);
         this.#files.check(key, { shard, offset, size }, sizes);
         if (size === 0) continue;
-        builder.tensor(key, options.verify === false ? null : entries.checksums[row]!);
+        builder.tensor(key, options.verify === false ? null : entries.checksums.at(row));
         builder.extent(this.#files.path(shard), offset, size, into);
       }
     };

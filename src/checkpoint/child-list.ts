@@ -99,6 +99,8 @@ export class PairChildren implements ChildList {
   }
 }
 
+export const NO_CHILDREN: ChildList = new PairChildren([]);
+
 /** The children of a node as they are now; undefined for one that can't have any. */
 export function childList(node: TrackableNode): ChildList | undefined {
   if (node.list !== undefined) return node.list();

@@ -1,11 +1,15 @@
 import { isUtf8 } from 'node:buffer';
 import { dataLoss, inContext } from '../bundle/damage.ts';
 import { WireReader, WireType } from '../bundle/wire.ts';
+import { NumberColumn } from '../number-column.ts';
 import type { Steps, Turns } from '../steps.ts';
 import { Holds, NodeField, type ObjectGraph, type RegisteredSaver } from './object-graph.ts';
 
-/** How much is read before the event loop may turn, but for the last node's rest. Bytes. */
+/** How much is read before the event loop may turn. Bytes. */
 const PIECE = 2 ** 12;
+
+/** What a node takes in a graph, about, with the edge that leads to it. */
+const NODE_BYTES = 64;
 
 /**
  * Parses a stored graph. Nothing in it is trusted: lengths, node numbers and text are checked.
@@ -15,47 +19,59 @@ const PIECE = 2 ** 12;
 export function* decodeObjectGraph(serialized: Uint8Array, path: string | undefined, turns: Turns): Steps<ObjectGraph> {
   const decoder = new Decoder(serialized);
   const checked = <T>(work: () => T) => inContext('The object graph is damaged', { path }, work);
-  while (checked(() => decoder.readNodes(PIECE))) if (turns.due) yield turns.next();
+  while (checked(() => decoder.readPiece(PIECE))) if (turns.due) yield turns.next();
   return checked(() => decoder.finish());
 }
 
 class Decoder {
   readonly #reader: WireReader;
-  readonly #childStart = [0];
-  readonly #childIds: number[] = [];
+  readonly #childStart: NumberColumn<Int32Array>;
+  readonly #childIds: NumberColumn<Int32Array>;
   readonly #childNames: string[] = [];
-  readonly #attributeStart = [0];
+  readonly #attributeStart: NumberColumn<Int32Array>;
   readonly #attributeNames: string[] = [];
   readonly #attributeFullNames: string[] = [];
   readonly #attributeKeys: string[] = [];
-  readonly #slotStart = [0];
-  readonly #slotVariables: number[] = [];
+  readonly #slotStart: NumberColumn<Int32Array>;
+  readonly #slotVariables = NumberColumn.int32();
   readonly #slotNames: string[] = [];
-  readonly #slotIds: number[] = [];
+  readonly #slotIds = NumberColumn.int32();
   readonly #savers = new Map<number, RegisteredSaver>();
-  readonly #holds: number[] = [];
+  readonly #holds: NumberColumn<Int32Array>;
   readonly #fields: Fields;
+  /** Of the node being read, which may have a million children: what it holds, and where the graph goes on behind it. */
+  #nodeHolds: number = Holds.unknown;
+  #outer = -1;
 
   constructor(serialized: Uint8Array) {
     this.#reader = new WireReader(serialized);
     this.#fields = new Fields(serialized);
+    const nodes = Math.ceil(serialized.length / NODE_BYTES);
+    this.#childStart = NumberColumn.int32(nodes + 1);
+    this.#childIds = NumberColumn.int32(nodes);
+    this.#attributeStart = NumberColumn.int32(nodes + 1);
+    this.#slotStart = NumberColumn.int32(nodes + 1);
+    this.#holds = NumberColumn.int32(nodes);
+    for (const start of [this.#childStart, this.#attributeStart, this.#slotStart]) start.push(0);
   }
 
-  /** Reads nodes of `bytes` bytes or somewhat more; false once there are no more. */
-  readNodes(bytes: number): boolean {
+  /** Reads `bytes` bytes or somewhat more; false once all are read. */
+  readPiece(bytes: number): boolean {
     const reader = this.#reader;
     const end = reader.position + bytes;
-    while (reader.position < end && !reader.done) {
-      const tag = reader.tag();
-      if (tag !== 0x0a) {
-        reader.skip(tag);
+    while (reader.position < end) {
+      if (this.#outer >= 0) {
+        this.#readNode(reader, end);
         continue;
       }
-      const outer = reader.enter();
-      this.#node(reader);
-      reader.leave(outer);
+      if (reader.done) return false;
+      const tag = reader.tag();
+      if (tag === 0x0a) {
+        this.#outer = reader.enter();
+        this.#nodeHolds = Holds.unknown;
+      } else reader.skip(tag);
     }
-    return !reader.done;
+    return true;
   }
 
   finish(): ObjectGraph {
@@ -63,32 +79,33 @@ class Decoder {
     if (nodeCount === 0) throw dataLoss('it has no root');
     for (const ids of [this.#childIds, this.#slotVariables, this.#slotIds]) {
       for (let row = 0; row < ids.length; row++) {
-        const id = ids[row]!;
+        const id = ids.at(row);
         if (id < 0 || id >= nodeCount) throw dataLoss(`an edge leads to node ${id}, and there are ${nodeCount}`);
       }
     }
     return {
       nodeCount,
-      childStart: this.#childStart,
-      childIds: this.#childIds,
+      childStart: this.#childStart.view(),
+      childIds: this.#childIds.view(),
       childNames: this.#childNames,
-      attributeStart: this.#attributeStart,
+      attributeStart: this.#attributeStart.view(),
       attributeNames: this.#attributeNames,
       attributeFullNames: this.#attributeFullNames,
       attributeKeys: this.#attributeKeys,
-      slotStart: this.#slotStart,
-      slotVariables: this.#slotVariables,
+      slotStart: this.#slotStart.view(),
+      slotVariables: this.#slotVariables.view(),
       slotNames: this.#slotNames,
-      slotIds: this.#slotIds,
+      slotIds: this.#slotIds.view(),
       savers: this.#savers,
-      holds: Uint8Array.from(this.#holds),
+      holds: Uint8Array.from(this.#holds.view()),
     };
   }
 
-  #node(reader: WireReader): void {
+  /** Goes on with a node, up to its end or the first field at or behind `end`. */
+  #readNode(reader: WireReader, end: number): void {
     const fields = this.#fields;
-    let holds: number = Holds.unknown;
     while (!reader.done) {
+      if (reader.position >= end) return;
       const tag = reader.tag();
       switch (tag) {
         case NodeField.child:
@@ -114,13 +131,15 @@ class Decoder {
           break;
         case NodeField.holds:
           fields.read(reader);
-          holds = fields.numbers[1] === 0 ? Holds.nothing : Holds.values;
+          this.#nodeHolds = fields.numbers[1] === 0 ? Holds.nothing : Holds.values;
           break;
         default:
           reader.skip(tag);
       }
     }
-    this.#holds.push(holds);
+    reader.leave(this.#outer);
+    this.#outer = -1;
+    this.#holds.push(this.#nodeHolds);
     this.#childStart.push(this.#childIds.length);
     this.#attributeStart.push(this.#attributeKeys.length);
     this.#slotStart.push(this.#slotIds.length);

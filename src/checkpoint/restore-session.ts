@@ -1,6 +1,6 @@
 import type { BundleEntryInfo } from '../bundle/index.ts';
 import { type Steps, type Turns, wait } from '../steps.ts';
-import { type ChildList, childList } from './child-list.ts';
+import { type ChildList, childList, NO_CHILDREN } from './child-list.ts';
 import { attributeName } from './keys.ts';
 import { attributeRow, Holds, type ObjectGraph } from './object-graph.ts';
 import { ObjectNumbers } from './object-numbers.ts';
@@ -176,20 +176,23 @@ export class RestoreSession {
   *#visit(queue: number[], turns: Turns): Steps<Match[]> {
     const matches: Match[] = [];
     const claimed = new ObjectNumbers();
-    const { childStart } = this.#graph;
+    const { childStart, childIds } = this.#graph;
     let work = 0;
     for (let at = 0; at < queue.length; at++) {
       const id = queue[at]!;
-      work += 1 + childStart[id + 1]! - childStart[id]!;
-      if (work >= PIECE) {
-        work = 0;
-        if (turns.due) yield turns.next();
-      }
       const node = this.#bound[id]!;
       if (node.beforeRestore !== undefined) yield* wait(node.beforeRestore(storedNode(this.#stored, id)));
       this.#matchValues(id, node, claimed, matches);
-      this.#matchChildren(id, node, queue);
+      let children: ChildList | undefined;
+      for (let row = childStart[id]!; row < childStart[id + 1]!; row++) {
+        if (this.#bound[childIds[row]!] === undefined) {
+          children ??= childList(node) ?? NO_CHILDREN;
+          this.#matchChild(id, node, children, row, queue);
+        }
+        if (++work % PIECE === 0 && turns.due) yield turns.next();
+      }
       this.#settle(id);
+      if (++work % PIECE === 0 && turns.due) yield turns.next();
     }
     // Slots come last: they need both the optimizer and the variable, whichever was reached later.
     const { slotStart, nodeCount } = this.#graph;
@@ -232,22 +235,15 @@ export class RestoreSession {
     if (values.length > 0) claimed.set(identity, 1);
   }
 
-  /** Binds children that exist now and are not bound yet, and queues them. */
-  #matchChildren(id: number, node: TrackableNode, queue: number[]): void {
-    const { childStart, childIds, childNames } = this.#graph;
-    let children: ChildList | undefined;
-    for (let row = childStart[id]!; row < childStart[id + 1]!; row++) {
-      const childId = childIds[row]!;
-      if (this.#bound[childId] !== undefined) continue;
-      children ??= childList(node);
-      if (children === undefined) return;
-      const name = childNames[row]!;
-      const child = children.find(name);
-      if (child === undefined) continue;
-      const where = () => `${node.description}[${JSON.stringify(name)}]`;
-      this.#bind(childId, this.#resolve(child.value, where), id);
-      queue.push(childId);
-    }
+  /** Binds the child that edge `row` leads to, where there is one now, and queues it. */
+  #matchChild(id: number, node: TrackableNode, children: ChildList, row: number, queue: number[]): void {
+    const { childIds, childNames } = this.#graph;
+    const name = childNames[row]!;
+    const child = children.find(name);
+    if (child === undefined) return;
+    const where = () => `${node.description}[${JSON.stringify(name)}]`;
+    this.#bind(childIds[row]!, this.#resolve(child.value, where), id);
+    queue.push(childIds[row]!);
   }
 
   /** Slots of the optimizer `id` that exist now and are not bound yet. */

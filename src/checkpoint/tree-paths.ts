@@ -1,6 +1,6 @@
+import { NumberColumn } from '../number-column.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { childPath, slotPath } from './keys.ts';
-import { NumberColumn } from './number-column.ts';
 
 /** A slot variable's place: it has no parent, but an optimizer and the variable that it belongs to. */
 interface SlotPlace {
@@ -11,7 +11,7 @@ interface SlotPlace {
 
 /** How each node of a tree was first reached, and what it is called therefore. Node 0 is the root. */
 export class TreePaths {
-  readonly #parent = new NumberColumn();
+  readonly #parent = NumberColumn.int32();
   readonly #name: string[] = [''];
   readonly #slots = new Map<number, SlotPlace>();
 

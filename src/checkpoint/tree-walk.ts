@@ -1,7 +1,7 @@
 import { invalidArgument } from '../errors.ts';
+import { NumberColumn } from '../number-column.ts';
 import { isThenable, type Steps, wait } from '../steps.ts';
-import { type ChildList, PairChildren } from './child-list.ts';
-import { NumberColumn } from './number-column.ts';
+import { type ChildList, NO_CHILDREN, PairChildren } from './child-list.ts';
 import { ObjectNumbers } from './object-numbers.ts';
 import type { TrackableNode, TrackableValue } from './trackable.ts';
 import { asked, checkName, type ObjectTree, type Resolve, refusal, VISITED_AT_ONCE, type WalkOptions } from './tree.ts';
@@ -11,20 +11,18 @@ import { addSlots } from './tree-slots.ts';
 /** Nodes and edges that are visited before the event loop may turn. */
 const PIECE = 64;
 
-const NO_CHILDREN = new PairChildren([]);
-
 /** One walk over the objects below a root: breadth-first, piece by piece. */
 export class TreeWalk {
   readonly #resolve: Resolve;
   readonly #options: WalkOptions;
   readonly #nodes: TrackableNode[] = [];
   readonly #edgeNames: string[] = [];
-  readonly #edgeTargets = new NumberColumn();
+  readonly #edgeTargets = NumberColumn.int32();
   readonly #idOf = new ObjectNumbers();
   readonly #paths = new TreePaths();
   /** The nodes that are more than a value, and where the edges of each begin. Most nodes are tensors, and need no visit. */
-  readonly #inner = new NumberColumn();
-  readonly #innerEdges = new NumberColumn();
+  readonly #inner = NumberColumn.int32();
+  readonly #innerEdges = NumberColumn.int32();
   /** The node being visited, the last one that was prepared, its children, and how many of them were visited. */
   #id = 0;
   #prepared = -1;

@@ -37,6 +37,19 @@ describe('the codec', () => {
     expect(Buffer.from(encodeGraph(decodeGraph(bytes))).equals(bytes)).toBe(true);
   });
 
+  it('reads a node in many pieces, and empty ones behind it', () => {
+    const leaf = { children: [], attributes: [], slots: [] };
+    const ids = Array.from({ length: 3000 }, (_, i) => i + 1);
+    const root = { ...leaf, children: ids.map((nodeId) => ({ nodeId, localName: `child_${nodeId}` })) };
+    const bytes = encodeGraph(graphOf([root, ...ids.map(() => leaf)]));
+    const graph = decodeGraph(bytes);
+    expect(graph.nodeCount).toBe(3001);
+    expect(Array.from(graph.childStart).slice(0, 3)).toEqual([0, 3000, 3000]);
+    expect(graph.childNames[2999]).toBe('child_3000');
+    expect(Buffer.from(encodeGraph(graph)).equals(bytes)).toBe(true);
+    expect(() => decodeGraph(bytes.subarray(0, 20_000))).toThrow(/damaged/);
+  });
+
   it('finds every truncation that cuts a node', () => {
     const bytes = fixture('nested');
     const whole = decodeGraph(bytes).nodeCount;
