@@ -5,7 +5,7 @@
  */
 
 import { crc32c } from '../native/engine.ts';
-import { inTurns, ONE_TURN, resultOf, type Steps, type Turns } from '../steps.ts';
+import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { maskCrc } from './crc.ts';
 import { dataLoss } from './damage.ts';
 import { WireReader, WireWriter } from './wire.ts';
@@ -20,36 +20,47 @@ export interface StoredStrings {
   readonly checksum: number;
 }
 
-/** How much is copied and summed before the event loop may turn. Bytes. */
+/** What stands before the bytes of a single element, at most. */
+export const HEAD_BYTES = 14;
+
+/** How much is summed before the event loop may turn. Bytes. */
 const PIECE = 2 ** 18;
 
 export function storedStrings(elements: readonly Uint8Array[]): StoredStrings {
-  return resultOf(storedStringsSteps(elements, ONE_TURN));
-}
-
-/** {@link storedStrings} for long ones. */
-export function* storedStringsSteps(elements: readonly Uint8Array[], turns: Turns): Steps<StoredStrings> {
-  const lengths = elements.map((element) => element.byteLength);
-  const varints = new WireWriter(elements.length + 16);
-  for (const length of lengths) varints.varint(length);
-  let checksum = crc32c(fixedLengths(lengths));
-  varints.fixed32(maskCrc(checksum));
-  const head = varints.view();
-  checksum = crc32c(head.subarray(head.length - 4), checksum);
-  const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, head.length));
+  const { head, checksum } = headOf(elements.map((element) => element.byteLength));
+  const bytes = new Uint8Array(elements.reduce((sum, element) => sum + element.byteLength, head.length));
   bytes.set(head);
   let at = head.length;
-  const start = at;
   for (const element of elements) {
-    const copy = (from: number, to: number) => bytes.set(element.subarray(from, to), at + from);
-    yield* inTurns(turns, element.byteLength, copy, PIECE);
+    bytes.set(element, at);
     at += element.byteLength;
   }
-  const sum = (from: number, to: number): void => {
-    checksum = crc32c(bytes.subarray(start + from, start + to), checksum);
+  const sum = crc32c(bytes.subarray(head.length), checksum);
+  return { kind: 'stored', count: elements.length, bytes, checksum: sum };
+}
+
+/** A single long element, stored where it is: behind {@link HEAD_BYTES} of room at the beginning of `memory`. */
+export function* storedInPlace(memory: Uint8Array, turns: Turns): Steps<StoredStrings> {
+  const element = memory.subarray(HEAD_BYTES);
+  const { head, checksum } = headOf([element.byteLength]);
+  const bytes = memory.subarray(HEAD_BYTES - head.length);
+  bytes.set(head);
+  let sum = checksum;
+  const add = (from: number, to: number): void => {
+    sum = crc32c(element.subarray(from, to), sum);
   };
-  yield* inTurns(turns, bytes.length - start, sum, PIECE);
-  return { kind: 'stored', count: elements.length, bytes, checksum };
+  yield* inTurns(turns, element.byteLength, add, PIECE);
+  return { kind: 'stored', count: 1, bytes, checksum: sum };
+}
+
+/** What stands before the elements, and the entry's checksum as far as that. */
+function headOf(lengths: readonly number[]): { head: Uint8Array; checksum: number } {
+  const writer = new WireWriter(lengths.length + HEAD_BYTES);
+  for (const length of lengths) writer.varint(length);
+  const ofLengths = crc32c(fixedLengths(lengths));
+  writer.fixed32(maskCrc(ofLengths));
+  const head = writer.view();
+  return { head, checksum: crc32c(head.subarray(head.length - 4), ofLengths) };
 }
 
 /** The elements, as views of `bytes`. `expectedCrc`: unmasked, or null not to compare. */

@@ -58,13 +58,18 @@ const PIECE = 64;
 /** What a node takes beside its names, about. Bytes. */
 const NODE_BYTES = 64;
 
-/** Serializes a graph. Deterministic: fields in order, zero values left out, as TensorFlow's serializer does. */
-export function* encodeObjectGraph(graph: ObjectGraph, turns: Turns): Steps<Uint8Array> {
-  let capacity = 256 + NODE_BYTES * graph.nodeCount;
+/**
+ * Serializes a graph. Deterministic: fields in order, zero values left out, as TensorFlow's serializer does.
+ *
+ * @param room bytes that are left free before it.
+ */
+export function* encodeObjectGraph(graph: ObjectGraph, turns: Turns, room = 0): Steps<Uint8Array> {
+  let capacity = 256 + room + NODE_BYTES * graph.nodeCount;
   yield* inTurns(turns, graph.attributeKeys.length, (first, end) => {
     for (let row = first; row < end; row++) capacity += graph.attributeKeys[row]!.length;
   });
   const encoder = new GraphEncoder(graph, capacity);
+  for (let i = 0; i < room; i++) encoder.out.byte(0);
   while (encoder.encodePiece()) if (turns.due) yield turns.next();
   return encoder.out.finish();
 }

@@ -1,4 +1,4 @@
-import { type StoredStrings, storedStringsSteps } from '../bundle/strings.ts';
+import { HEAD_BYTES, type StoredStrings, storedInPlace } from '../bundle/strings.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { attributeKey, OBJECT_GRAPH_KEY } from './keys.ts';
 import { encodeObjectGraph } from './object-graph.ts';
@@ -47,8 +47,8 @@ export function* structureOf(tree: ObjectTree, last: Structure | undefined, turn
       }
     }
   });
-  const serialized = yield* encodeObjectGraph(yield* graphOfTree(tree, keys, turns), turns);
-  const graph = yield* storedStringsSteps([serialized], turns);
+  const serialized = yield* encodeObjectGraph(yield* graphOfTree(tree, keys, turns), turns, HEAD_BYTES);
+  const graph = yield* storedInPlace(serialized, turns);
   keys.push(OBJECT_GRAPH_KEY);
   const columns = { edgeStart, edgeTargets, edgeNames, valueStart, slotStart, slotVariables, slotNames, slotIds };
   return { ...columns, attributes, keys, graph };
