@@ -1,7 +1,7 @@
-import { NumberColumn } from '../number-column.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { StoredEntry } from './messages.ts';
+import { NumberColumn } from './number-column.ts';
 import { RowMap } from './row-map.ts';
 import type { TensorSlice } from './types.ts';
 import { WireWriter } from './wire.ts';

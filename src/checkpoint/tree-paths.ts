@@ -1,4 +1,4 @@
-import { NumberColumn } from '../number-column.ts';
+import { NumberColumn } from '../bundle/number-column.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { childPath, slotPath } from './keys.ts';
 

@@ -1,5 +1,5 @@
+import { NumberColumn } from '../bundle/number-column.ts';
 import { invalidArgument } from '../errors.ts';
-import { NumberColumn } from '../number-column.ts';
 import { isThenable, type Steps, wait } from '../steps.ts';
 import { type ChildList, NO_CHILDREN, PairChildren } from './child-list.ts';
 import { ObjectNumbers } from './object-numbers.ts';
