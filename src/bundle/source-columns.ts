@@ -44,9 +44,7 @@ export class SourceColumns {
   }
 
   add(source: TensorSource | StoredStrings): void {
-    const row = this.#length++;
-    if (source.kind === 'memory') this.#setMemory(row, source.bytes);
-    else this.set(row, source);
+    this.set(this.#length++, source);
   }
 
   /** A row whose source isn't known yet: for {@link set}. */

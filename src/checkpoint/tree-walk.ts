@@ -126,6 +126,7 @@ export class TreeWalk {
     }
   }
 
+  /** Nodes between two inner ones have no edges: theirs begin, and end, where those of the next inner one begin. */
   #edgeStart(): Int32Array {
     const starts = new Int32Array(this.#nodes.length + 1);
     let next = 0;
@@ -152,7 +153,9 @@ export class TreeWalk {
       ends.push({ id, end: slots.slotIds.length });
     }
     const slotStart = new Int32Array(nodes.length + 1);
-    for (const { id, end } of ends) slotStart.fill(end, id + 1);
+    ends.forEach(({ id, end }, i) => {
+      slotStart.fill(end, id + 1, (ends[i + 1]?.id ?? nodes.length) + 1);
+    });
     return { slotStart, ...slots };
   }
 
