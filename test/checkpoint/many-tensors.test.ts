@@ -5,7 +5,8 @@ import { Checkpoint, Counter } from '../../src/checkpoint/index.ts';
 import { ObjectNumbers } from '../../src/checkpoint/object-numbers.ts';
 import type { HostTensor } from '../../src/tensor/host-tensor.ts';
 import { testDirectories } from '../support/directory.ts';
-import { floats, noFaults } from '../support/faults.ts';
+import { noFaults } from '../support/faults.ts';
+import { floats } from '../support/objects.ts';
 import { hooks } from '../support/reference-addon.ts';
 
 // The engine in plain JavaScript: it says which programs it was given, and when.

@@ -5,14 +5,11 @@ import { RootObjects } from '../../src/checkpoint/root.ts';
 import type { Adapter, TrackableNode } from '../../src/checkpoint/trackable.ts';
 import { createResolver } from '../../src/checkpoint/trackables.ts';
 import { walkNow } from '../../src/checkpoint/tree.ts';
-import { HostTensor } from '../../src/tensor/host-tensor.ts';
 import { decodeGraph, encodeGraph, type GraphNode, graphOf, graphOfObjects, nodesOf } from '../support/graphs.ts';
+import { floats } from '../support/objects.ts';
 
 const fixture = (name: string) =>
   new Uint8Array(readFileSync(new URL(`../fixtures/object-graph/${name}/graph.pb`, import.meta.url)));
-
-const floats = (...data: number[]) =>
-  new HostTensor({ dtype: 'float32', shape: [data.length], data: new Float32Array(data) });
 
 function nodesOfTree(objects: Record<string, unknown>, options: { counter?: boolean; adapters?: Adapter[] } = {}) {
   const root = new RootObjects({}, objects, new Counter());

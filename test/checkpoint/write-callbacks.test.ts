@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Checkpoint } from '../../src/checkpoint/index.ts';
 import { filesIn, testDirectories } from '../support/directory.ts';
-import { brokenDisk, contents, floats, noFaults } from '../support/faults.ts';
+import { brokenDisk, contents, noFaults } from '../support/faults.ts';
+import { floats } from '../support/objects.ts';
 import { hooks } from '../support/reference-addon.ts';
 
 // The engine in plain JavaScript: it can be failed and held at any step of a program.

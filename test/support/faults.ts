@@ -1,14 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Step } from '../../src/native/contract.ts';
-import { HostTensor } from '../../src/tensor/host-tensor.ts';
 import { filesIn } from './directory.ts';
 import { hooks } from './reference-addon.ts';
 
 /** Faults for the engine in plain JavaScript, which a test puts in the place of the addon. */
-
-export const floats = (...data: number[]) =>
-  new HostTensor({ dtype: 'float32', shape: [data.length], data: new Float32Array(data) });
 
 export function noFaults(): void {
   hooks.beforeStep = undefined;
