@@ -18,7 +18,6 @@ export async function observe(work) {
   // Nor is the rest of the collection: threads sweep the heap, and whoever allocates meanwhile has to help.
   const collectedMs = performance.now() - called;
   const before = resetPeak();
-  const cpuBefore = process.cpuUsage();
   const faultsBefore = process.resourceUsage().majorPageFault;
   const stolenBefore = stolenMs();
   /** @type {number[]} */
@@ -40,6 +39,7 @@ export async function observe(work) {
   stalls = [];
   longest = { ms: 0, at: 0 };
   last = performance.now();
+  const cpuBefore = process.cpuUsage();
   const start = performance.now();
   let result;
   let beginMs = 0;

@@ -33,6 +33,7 @@ inline Scheduler::Limits LimitsFor(const TransferOptions& options, bool eager) {
   limits.lanes = options.threads > 0 ? options.threads : kDefaultLanes;
   limits.processors = std::min(Processors(), limits.lanes);
   limits.staging = options.staging_bytes;
+  if (!eager) limits.processors_beside_lanes = (limits.processors + 3) / 4;
   // Virtual disks tell of all requests at once, when the last of them is done: the next ones lie summed by then, so that
   // none waits for a processor.
   if (!eager) limits.window = 2 * limits.lanes + limits.processors;

@@ -1,5 +1,6 @@
 #include "pipeline/scheduler.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tensor_checkpoint {
@@ -12,7 +13,6 @@ Scheduler::Scheduler(std::vector<Task> tasks, uint32_t devices, const Limits& li
       copiers_(copiers),
       queues_(size_t{devices} * (copiers + 1)),
       limits_(limits) {
-  processors_.slots.limit = uint64_t{limits.processors} * kWhole;
   for (Stage& lanes : lanes_) lanes.slots.limit = uint64_t{limits.lanes} * kWhole;
   for (Slots& window : windows_) window.limit = uint64_t{limits.window} * kWhole;
   for (Stage& copier : copiers_) copier.slots.limit = uint64_t{limits.copier_lanes} * kWhole;
@@ -20,6 +20,7 @@ Scheduler::Scheduler(std::vector<Task> tasks, uint32_t devices, const Limits& li
   snapshot_.limit = limits.snapshot;
   for (uint32_t i = 0; i < tasks_.size(); ++i) {
     QueueOf(tasks_[i]).tasks.push_back(i);
+    if (tasks_[i].phases[0] != Resource::kLane) lanes_[tasks_[i].device].begins = false;
     sources_ += tasks_[i].releases_source_after != kNoSource;
   }
 }
@@ -35,6 +36,8 @@ void Scheduler::Next(std::vector<Start>& starts) {
     for (Stage& copier : copiers_) {
       while (StartReady(copier, starts)) progress = true;
     }
+    const uint32_t processors = LanesNeedProcessors() ? UINT32_MAX : limits_.processors_beside_lanes;
+    processors_.slots.limit = uint64_t{std::min(processors, limits_.processors)} * kWhole;
     // Then what gives memory back, then new tasks, of the queue that has least under way.
     while (StartReady(processors_, starts)) progress = true;
     Queue* least = nullptr;
@@ -46,6 +49,13 @@ void Scheduler::Next(std::vector<Start>& starts) {
       progress = true;
     }
   }
+}
+
+// Whether a lane is idle, or would be when the next request ends.
+bool Scheduler::LanesNeedProcessors() const {
+  return std::ranges::any_of(lanes_, [](const Stage& lanes) {
+    return lanes.ready.empty() && !(lanes.begins && lanes.slots.used == lanes.slots.limit);
+  });
 }
 
 bool Scheduler::StartReady(Stage& stage, std::vector<Start>& starts) {

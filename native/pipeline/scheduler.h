@@ -41,6 +41,9 @@ class Scheduler {
   };
   struct Limits {
     uint32_t processors = 1;
+    // Of them, so many while no lane waits for one: processors that read memory side by side slow each other down, and
+    // a training loop beside them.
+    uint32_t processors_beside_lanes = UINT32_MAX;
     uint32_t lanes = 1;  // Per device: requests under way, where they are large.
     uint32_t copier_lanes = 0;  // Per copier.
     uint64_t staging = 0;
@@ -88,6 +91,7 @@ class Scheduler {
   struct Stage {
     std::deque<uint32_t> ready;
     Slots slots;
+    bool begins = true;  // Whether it is the first that all its tasks take.
   };
   struct Budget {
     uint64_t limit = 0;
@@ -118,6 +122,7 @@ class Scheduler {
     return queues_[task.device * (copiers_.size() + 1) + copier];
   }
   Budget& BudgetOf(const Task& task) { return task.from_snapshot ? snapshot_ : staging_; }
+  bool LanesNeedProcessors() const;
   bool StartReady(Stage& stage, std::vector<Start>& starts);
   bool CanBegin(const Queue& queue);
   void Begin(Queue& queue, std::vector<Start>& starts);

@@ -59,6 +59,8 @@ class Simulation {
   }
 
   Scheduler& scheduler() { return scheduler_; }
+  // At work, in shares.
+  uint64_t processors() const { return processors_; }
 
   double now = 0;
   double captured_at = -1;
@@ -165,6 +167,30 @@ TEST(Scheduler, KeepsEveryLaneBusyWhileThereIsWork) {
   EXPECT_TRUE(simulation.scheduler().finished());
   // 80 seconds of writing on 8 lanes, and the ramps before and behind it.
   EXPECT_LT(simulation.now, 80.0 / kLanes * 1.15);
+}
+
+TEST(Scheduler, TakesFewProcessorsWhileNoLaneWaitsForOne) {
+  Simulation simulation(std::vector(80, InPlace()), 1,
+                        {.processors = 4, .processors_beside_lanes = 1, .lanes = 8, .window = 20},
+                        [](uint32_t task, uint8_t phase) { return phase == 1 ? 1.0 + 0.03 * (task % 8) : 0.01; });
+  uint64_t most = 0;
+  // Not while the lanes are filled, nor when there is nothing left for them.
+  simulation.on_end = [&](Start, double now) {
+    if (now > 0.5 && now < 9.5) most = std::max(most, simulation.processors());
+  };
+  simulation.Run();
+  EXPECT_TRUE(simulation.scheduler().finished());
+  EXPECT_EQ(most, Scheduler::kWhole);
+  EXPECT_LT(simulation.now, 80.0 / 8 * 1.25);
+}
+
+TEST(Scheduler, TakesEveryProcessorWhereFewCannotKeepTheLanesBusy) {
+  Simulation simulation(std::vector(80, InPlace()), 1,
+                        {.processors = 4, .processors_beside_lanes = 1, .lanes = 8, .window = 20},
+                        [](uint32_t, uint8_t phase) { return phase == 1 ? 1.0 : 0.5; });
+  simulation.Run();
+  // A second of four processors for each of 80 tasks.
+  EXPECT_LT(simulation.now, 80.0 / 4 * 1.15);
 }
 
 TEST(Scheduler, NeverExceedsTheStagingBudget) {
@@ -297,6 +323,7 @@ TEST(Scheduler, FinishesEveryMixOfTasksUnderEveryLimit) {
       tasks.push_back(task);
     }
     const Limits limits{.processors = 1 + static_cast<uint32_t>(random() % 4),
+                        .processors_beside_lanes = 1 + static_cast<uint32_t>(random() % 4),
                         .lanes = 1 + static_cast<uint32_t>(random() % 4),
                         .staging = random() % (4 * kChunk),
                         .window = 1 + static_cast<uint32_t>(random() % 8)};
