@@ -4,9 +4,9 @@
 //   node scripts/native-test.mjs [--sanitize=address|thread] [--filter=GTEST_FILTER] [--required]
 //
 // Without CMake, a compiler or GoogleTest the tests are skipped, which is said, and the exit status is 0; with
-// --required it is 1. The report of the run is <build directory>/report.json, in GoogleTest's format.
+// --required it is 1. The report of a run without a sanitizer is <build directory>/report.json, in GoogleTest's format.
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
@@ -33,13 +33,11 @@ const buildDirectory = join(root, '.tmp', ['native-tests', options.sanitize].fil
 const report = join(buildDirectory, 'report.json');
 
 /** Runs a command and returns its status and output; ENOENT is reported as `missing`. */
-function run(command, args, { show = false, env = {} } = {}) {
+function run(command, args) {
   const result = spawnSync(command, args, {
     cwd: root,
     encoding: 'utf8',
     maxBuffer: 1 << 28,
-    stdio: show ? 'inherit' : 'pipe',
-    env: { ...process.env, ...env },
   });
   return {
     missing: result.error?.code === 'ENOENT',
@@ -86,17 +84,31 @@ if (!configure.ok) {
 const build = run('cmake', ['--build', buildDirectory, '--parallel', String(availableParallelism())]);
 if (!build.ok) fail('the tests do not compile', build);
 
-const tests = run(
-  join(buildDirectory, 'native_tests'),
-  [`--gtest_output=json:${report}`, '--gtest_brief=1', ...(options.filter ? [`--gtest_filter=${options.filter}`] : [])],
-  {
-    show: true,
-    env: {
-      UBSAN_OPTIONS: 'print_stacktrace=1',
-      TSAN_OPTIONS: `suppressions=${join(sourceDirectory, 'tsan_suppressions.txt')}`,
-      // Allocations that can't be served must fail as they do in production, not end the process.
-      ASAN_OPTIONS: 'allocator_may_return_null=1:detect_stack_use_after_return=1',
-    },
-  },
-);
-if (!tests.ok) fail(`${relative(root, join(buildDirectory, 'native_tests'))} did not pass`, tests);
+// Under a sanitizer the tests take minutes: the processors share them. A report would be that of one part only.
+const parts = options.sanitize === undefined ? 1 : availableParallelism();
+const binary = join(buildDirectory, 'native_tests');
+const environment = {
+  UBSAN_OPTIONS: 'print_stacktrace=1',
+  TSAN_OPTIONS: `suppressions=${join(sourceDirectory, 'tsan_suppressions.txt')}`,
+  // Allocations that can't be served must fail as they do in production, not end the process.
+  ASAN_OPTIONS: 'allocator_may_return_null=1:detect_stack_use_after_return=1',
+};
+const results = await Promise.all(Array.from({ length: parts }, (_, part) => runTests(part)));
+const failed = results.find(({ ok }) => !ok);
+if (failed) fail(`${relative(root, binary)} did not pass`, failed);
+
+function runTests(part) {
+  const args = ['--gtest_brief=1'];
+  if (options.filter) args.push(`--gtest_filter=${options.filter}`);
+  if (parts === 1) args.push(`--gtest_output=json:${report}`);
+  const shard = { GTEST_TOTAL_SHARDS: String(parts), GTEST_SHARD_INDEX: String(part) };
+  return new Promise((resolve) => {
+    const tests = spawn(binary, args, {
+      cwd: root,
+      stdio: 'inherit',
+      env: { ...process.env, ...environment, ...(parts > 1 && shard) },
+    });
+    tests.on('error', (error) => resolve({ ok: false, output: error.message, signal: null }));
+    tests.on('exit', (status, signal) => resolve({ ok: status === 0, output: '', signal }));
+  });
+}

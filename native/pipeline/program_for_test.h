@@ -7,9 +7,9 @@
 #include <atomic>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <mutex>
 #include <random>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -77,7 +77,9 @@ class EventLog final : public EventSink {
 
 inline std::string ReadText(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::ostringstream text;
+  text << in.rdbuf();
+  return std::move(text).str();
 }
 
 inline uint32_t Fixed32At(const std::string& bytes, size_t position) {
@@ -179,7 +181,10 @@ class ProgramTest : public testing::Test {
     std::mt19937_64 random(7);
     for (const size_t bytes : layout.tensor_bytes) {
       tensors_.push_back(AlignedBuffer::Allocate(std::max<size_t>(bytes, 1)));
-      for (size_t i = 0; i < bytes; ++i) tensors_.back().data()[i] = static_cast<uint8_t>(random());
+      for (size_t i = 0; i < bytes; i += sizeof(uint64_t)) {
+        const uint64_t eight = random();
+        std::memcpy(tensors_.back().data() + i, &eight, std::min(sizeof(eight), bytes - i));
+      }
     }
   }
 
