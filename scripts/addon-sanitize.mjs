@@ -19,7 +19,7 @@ for (const name of copied) {
 }
 symlinkSync(path.join(root, 'node_modules'), path.join(copy, 'node_modules'));
 
-const flags = '-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g';
+const flags = '-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g1';
 run('npm', ['run', 'build:native'], { CXXFLAGS: flags, LDFLAGS: '-fsanitize=address,undefined' });
 
 const environment = {

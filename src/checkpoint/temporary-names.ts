@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 /**
  * Names of files that exist only while a save runs. A save begins by creating its temporary index, so that
@@ -12,7 +12,8 @@ const INDEX = '.index';
 
 /** A name beside `path` that nobody else uses: rename(2) needs it on the same file system. */
 export function temporaryName(path: string): string {
-  return `${path}.tmp-${process.pid}-${randomBytes(6).toString('hex')}`;
+  // The last group of a random UUID is 12 random digits, and Node draws them for many at once.
+  return `${path}.tmp-${process.pid}-${randomUUID().slice(-12)}`;
 }
 
 /** A save's mark: the prefix that was being written, and by which process. */
