@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/lazy_rows.h"
 #include "pipeline/extents.h"
 #include "pipeline/plan.h"
 #include "pipeline/scheduler.h"
@@ -22,8 +23,8 @@ struct WriteState {
   const Plan& plan;
   TensorLedger& ledger;
   StagingPool& pool;
-  std::vector<StagingBuffer> staging;  // Per chunk, while it has one.
-  std::vector<Failure> failures;       // Per chunk; without a tensor it is the chunk's first.
+  LazyRows<StagingBuffer> staging;  // Per chunk, while it has one.
+  LazyRows<Failure> failures;       // Per chunk; without a tensor it is the chunk's first.
 
   // The phase has ended.
   std::function<void(Scheduler::Start)> done;
@@ -31,6 +32,13 @@ struct WriteState {
   std::function<void(Scheduler::Start, uint8_t* data)> write;
   // Any thread.
   std::function<void(Event)> warn;
+
+  void Fail(uint32_t chunk, Status status) { failures[chunk].status = std::move(status); }
+  // nullptr: it has no staging memory, or some of a device.
+  uint8_t* Staged(uint32_t chunk) const {
+    const StagingBuffer* buffer = staging.Find(chunk);
+    return buffer == nullptr ? nullptr : buffer->data();
+  }
 };
 
 // One way in which the bytes of a chunk get to where they are written from, and the phases that it takes.

@@ -36,7 +36,7 @@ class DeviceSource final : public ChunkSource {
     }
   }
   uint8_t write_phase() const override { return 2; }
-  uint8_t* Data(uint32_t task, const Chunk&) const override { return state_.staging[task].data(); }
+  uint8_t* Data(uint32_t task, const Chunk&) const override { return state_.Staged(task); }
 
   void Perform(Scheduler::Start start, const Chunk& chunk) override {
     // Locking memory takes a while the first time, and this thread may be one that must not wait.
@@ -55,18 +55,18 @@ class DeviceSource final : public ChunkSource {
     if (GoesDirectly(chunk)) {
       auto memory = options_.direct->Take(chunk, state_.warn);
       if (!memory.ok()) {
-        state_.failures[start.task].status = memory.status();
+        state_.Fail(start.task, memory.status());
         return state_.done(start);
       }
       if (!memory->empty()) return Gather(start, chunk, std::move(*memory));
     }
     auto buffer = staging_.Take(chunk.device, chunk.bytes);
     if (!buffer.ok()) {
-      state_.failures[start.task].status = buffer.status();
+      state_.Fail(start.task, buffer.status());
       return state_.done(start);
     }
     state_.staging[start.task] = std::move(*buffer);
-    uint8_t* const data = state_.staging[start.task].data();
+    uint8_t* const data = state_.Staged(start.task);
     std::vector<DeviceSession::Piece> pieces;
     for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
       const Piece& piece = state_.plan.pieces[i];
@@ -96,14 +96,15 @@ class DeviceSource final : public ChunkSource {
 
   void Copy(Scheduler::Start start, DeviceSession::Direction direction, std::vector<DeviceSession::Piece> pieces) {
     options_.session.Copy(direction, std::move(pieces), [this, start](Status status) {
-      state_.failures[start.task].status = std::move(status);
+      if (!status.ok()) state_.Fail(start.task, std::move(status));
       state_.done(start);
     });
   }
 
   void WriteDirectly(Scheduler::Start start, const Chunk& chunk) {
     const CUdeviceptr memory = state_.staging[start.task].on_device.address();
-    state_.failures[start.task].status = options_.direct->Transfer(IoRequest::Kind::kWrite, chunk, memory).status;
+    Status status = options_.direct->Transfer(IoRequest::Kind::kWrite, chunk, memory).status;
+    if (!status.ok()) state_.Fail(start.task, std::move(status));
     state_.done(start);
   }
 
@@ -112,7 +113,7 @@ class DeviceSource final : public ChunkSource {
       for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) state_.ledger.SetSum(i, device_sums_[i]);
       return;
     }
-    uint8_t* const data = state_.staging[task].data();
+    uint8_t* const data = state_.Staged(task);
     FillStaging(state_, chunk, data, [&](uint32_t i) {
       const Piece& piece = state_.plan.pieces[i];
       const uint32_t crc = Crc32c(0, data + piece.at, piece.bytes);

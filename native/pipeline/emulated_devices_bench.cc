@@ -41,7 +41,7 @@ double BytesPerSecond(double configured, double seconds) {
         if (start.phase != 1) return self->Done(start);
         Transfer(fs,
                  {.kind = IoRequest::Kind::kWrite, .direct = true, .file = file->get(), .data = &byte,
-                  .bytes = kLargestChunk, .offset = start.task * kLargestChunk},
+                  .bytes = kLargestChunk, .offset = uint64_t{start.task} * kLargestChunk},
                  [&, start](IoResult) { self->Done(start); });
       },
       [](Scheduler::Start, const Scheduler&) { return true; });

@@ -39,12 +39,12 @@ class InPlaceSource final : public ChunkSource {
     const Piece& piece = PieceOf(chunk);
     StagingBuffer buffer{state_.pool.Take(piece.bytes), {}, {}};
     if (buffer.empty()) {
-      state_.failures[start.task].status = Status::FromErrno(ENOMEM, "mmap", state_.files[chunk.file]->path());
+      state_.Fail(start.task, Status::FromErrno(ENOMEM, "mmap", state_.files[chunk.file]->path()));
       return state_.done(start);
     }
     state_.ledger.SetSum(chunk.first_piece, Crc32cCopy(0, buffer.data(), piece.memory, piece.bytes));
     state_.staging[start.task] = std::move(buffer);
-    state_.write(start, state_.staging[start.task].data());
+    state_.write(start, state_.Staged(start.task));
   }
 
   WriteState& state_;

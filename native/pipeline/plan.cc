@@ -38,7 +38,8 @@ class FilePlanner {
       for (uint64_t at = middle; at < tail;) {
         // Chunk boundaries lie at multiples of the chunk size, where the devices' own units are.
         const uint64_t next = std::min(tail, Down(at, options_.chunk_bytes) + options_.chunk_bytes);
-        plan_.chunks.push_back({file_, at, next - at, next - at, next - at, static_cast<uint32_t>(plan_.pieces.size()), 1, false, direct_});
+        const auto bytes = static_cast<uint32_t>(next - at);
+        plan_.chunks.push_back({file_, at, bytes, bytes, bytes, static_cast<uint32_t>(plan_.pieces.size()), 1, false, direct_});
         AddPiece(extent, at, next, 0);
         at = next;
       }
@@ -54,9 +55,9 @@ class FilePlanner {
     open_ = false;
     Chunk& chunk = plan_.chunks.back();
     chunk.piece_count = static_cast<uint32_t>(plan_.pieces.size()) - chunk.first_piece;
-    chunk.used = end_ - chunk.offset;
+    chunk.used = static_cast<uint32_t>(end_ - chunk.offset);
     chunk.direct = direct_ && chunk.offset < limit_;
-    chunk.bytes = chunk.direct ? Up(chunk.used, unit_) : chunk.used;
+    chunk.bytes = chunk.direct ? static_cast<uint32_t>(Up(chunk.used, unit_)) : chunk.used;
   }
 
  private:
@@ -71,7 +72,7 @@ class FilePlanner {
       if (!open_) Open(begin);
       const uint64_t next = std::min(end, stop_);
       AddPiece(extent, begin, next, begin - start_);
-      plan_.chunks.back().payload += next - begin;
+      plan_.chunks.back().payload += static_cast<uint32_t>(next - begin);
       end_ = std::max(end_, next);
       begin = next;
     }
@@ -87,7 +88,7 @@ class FilePlanner {
 
   void AddPiece(const Extent& extent, uint64_t begin, uint64_t end, uint64_t at) {
     uint8_t* memory = extent.memory == nullptr ? nullptr : extent.memory + (begin - extent.file_offset);
-    plan_.pieces.push_back({memory, end - begin, at, extent.tensor, extent.device, extent.mutable_memory});
+    plan_.pieces.push_back({memory, static_cast<uint32_t>(end - begin), static_cast<uint32_t>(at), extent.tensor, extent.device, extent.mutable_memory});
     if (open_ && plan_.chunks.back().device == kHost) plan_.chunks.back().device = extent.device;
   }
 

@@ -9,11 +9,11 @@
 
 namespace tensor_checkpoint {
 
-// A run of bytes of one extent within a chunk.
+// A run of bytes of one extent within a chunk. There are millions of both: chunks are far below 4 GiB.
 struct Piece {
   uint8_t* memory;     // nullptr: no destination.
-  uint64_t bytes;
-  uint64_t at;         // Offset within the chunk.
+  uint32_t bytes;
+  uint32_t at;         // Offset within the chunk.
   uint32_t tensor;
   uint32_t device;     // Row of the program's devices, or kHost.
   bool mutable_memory;
@@ -24,9 +24,9 @@ struct Piece {
 struct Chunk {
   uint32_t file;
   uint64_t offset;
-  uint64_t bytes;       // With padding up to the alignment, never beyond the end of the file that is written.
-  uint64_t used;        // Up to the last byte that belongs to a piece.
-  uint64_t payload;     // The pieces' bytes together.
+  uint32_t bytes;       // With padding up to the alignment, never beyond the end of the file that is written.
+  uint32_t used;        // Up to the last byte that belongs to a piece.
+  uint32_t payload;     // The pieces' bytes together.
   uint32_t first_piece;
   uint32_t piece_count;
   bool staged;          // Through a staging buffer; otherwise it is exactly one piece, moved where it lies.
@@ -43,7 +43,7 @@ struct Plan {
 };
 
 struct PlanOptions {
-  uint64_t chunk_bytes = 4 << 20;  // A multiple of every alignment.
+  uint32_t chunk_bytes = 4 << 20;  // A multiple of every alignment.
   // Writes only: all mutable memory goes through staging.
   bool copy = false;
   // Extents may not overlap, chunks may not reach beyond the sizes of the files.

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/lazy_rows.h"
 #include "checksum/crc32c.h"
 #include "io/transfer.h"
 #include "pipeline/device_target.h"
@@ -125,10 +126,10 @@ class Reader {
         failures_[start.task] = std::move(status);
         return runner_.Done(start);
       }
-      if (!staging_[start.task].on_device.empty()) {
+      if (IsOnDevice(start.task)) {
         direct_[start.task] = 1;
         IoResult result = devices_->Read(chunk, staging_[start.task]);
-        read_[start.task] = result.bytes;
+        read_[start.task] = static_cast<uint32_t>(result.bytes);
         failures_[start.task] = std::move(result.status);
         return runner_.Done(start);
       }
@@ -144,7 +145,7 @@ class Reader {
     const IoRequest request{.kind = IoRequest::Kind::kRead, .direct = direct_[start.task] != 0, .file = &file,
                             .data = data, .bytes = chunk.bytes, .offset = chunk.offset};
     Transfer(*context_.fs, request, [this, start](IoResult result) {
-      read_[start.task] = result.bytes;
+      read_[start.task] = static_cast<uint32_t>(result.bytes);
       failures_[start.task] = std::move(result.status);
       runner_.Done(start);
     });
@@ -172,10 +173,15 @@ class Reader {
     if (!failures_[start.task].ok()) return runner_.Done(start);
     devices_->Copy(chunk, staging_[start.task], read_[start.task], [this](const Piece& piece) { Touch(piece); },
                    [this, start, &chunk](Status status) {
-                     if (!staging_[start.task].on_device.empty()) TakeSumsOfDevice(chunk);
+                     if (IsOnDevice(start.task)) TakeSumsOfDevice(chunk);
                      failures_[start.task] = std::move(status);
                      runner_.Done(start);
                    });
+  }
+
+  bool IsOnDevice(uint32_t task) const {
+    const StagingBuffer* const buffer = staging_.Find(task);
+    return buffer != nullptr && !buffer->on_device.empty();
   }
 
   // Nobody else has seen the bytes.
@@ -184,7 +190,7 @@ class Reader {
   }
 
   void Deliver(uint32_t task, const Chunk& chunk) {
-    if (!staging_[task].on_device.empty()) return;
+    if (IsOnDevice(task)) return;
     for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
       const Piece& piece = plan_.pieces[i];
       if (piece.at + piece.bytes > read_[task]) continue;  // Beyond the end of the file: After() reports it.
@@ -215,8 +221,8 @@ class Reader {
       return false;
     }
     if (!scheduler.IsLast(start)) return !*context_.aborted;
-    const bool gpu_direct = !staging_[start.task].on_device.empty();
-    if (chunk.staged) staging_pool_.Give(std::exchange(staging_[start.task], StagingBuffer()).memory);
+    const bool gpu_direct = IsOnDevice(start.task);
+    if (chunk.staged) staging_pool_.Give(staging_.Take(start.task).memory);
     if (files_[chunk.file] == nullptr) return true;
     const File& file = *files_[chunk.file];
     stats_.bytes += std::min(chunk.payload, read_[start.task]);
@@ -292,11 +298,11 @@ class Reader {
   const Plan plan_;
   TensorLedger ledger_;
   StagingPool& staging_pool_;
-  std::vector<StagingBuffer> staging_;
+  LazyRows<StagingBuffer> staging_;  // Per chunk, while it has one.
   std::vector<uint8_t> was_cached_;                // Per file: anything of it, before.
   std::vector<std::atomic<bool>> read_buffered_;   // Per file: anything of it.
   std::vector<uint8_t> direct_;                    // Per chunk: whether it was read past the cache.
-  std::vector<uint64_t> read_;    // Per chunk: bytes that the file gave.
+  std::vector<uint32_t> read_;    // Per chunk: bytes that the file gave.
   std::vector<Status> failures_;  // Per chunk.
   std::vector<bool> damaged_;
   std::vector<uint32_t> complete_;

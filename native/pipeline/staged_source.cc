@@ -22,12 +22,12 @@ class StagedSource final : public ChunkSource {
     task.releases_source_after = 0;
   }
   uint8_t write_phase() const override { return 1; }
-  uint8_t* Data(uint32_t task, const Chunk&) const override { return state_.staging[task].data(); }
+  uint8_t* Data(uint32_t task, const Chunk&) const override { return state_.Staged(task); }
 
   void Perform(Scheduler::Start start, const Chunk& chunk) override {
     StagingBuffer buffer{state_.pool.Take(chunk.bytes), {}, {}};
     if (buffer.empty()) {
-      state_.failures[start.task].status = Status::FromErrno(ENOMEM, "mmap", state_.files[chunk.file]->path());
+      state_.Fail(start.task, Status::FromErrno(ENOMEM, "mmap", state_.files[chunk.file]->path()));
     } else {
       FillStaging(state_, chunk, buffer.data());
       state_.staging[start.task] = std::move(buffer);

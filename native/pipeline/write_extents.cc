@@ -24,7 +24,7 @@ class Writer {
         ledger_(program.extents, plan_, program.tensor_count),
         staging_pool_(*context.staging),
         state_{program, files, context, plan_, ledger_, staging_pool_,
-               std::vector<StagingBuffer>(plan_.chunks.size()), std::vector<Failure>(plan_.chunks.size()),
+               LazyRows<StagingBuffer>(plan_.chunks.size()), LazyRows<Failure>(plan_.chunks.size()),
                [this](Scheduler::Start start) { runner_.Done(start); },
                [this](Scheduler::Start start, uint8_t* data) { Write(start, data); },
                [this](Event event) { warnings_.Add(std::move(event)); }},
@@ -79,13 +79,13 @@ class Writer {
   }
 
   void Write(Scheduler::Start start, uint8_t* data) {
-    if (!state_.failures[start.task].status.ok()) return runner_.Done(start);
+    if (state_.failures.Find(start.task) != nullptr) return runner_.Done(start);
     const Chunk& chunk = plan_.chunks[start.task];
     File& file = *files_[chunk.file];
     const IoRequest request{.kind = IoRequest::Kind::kWrite, .direct = chunk.direct, .file = &file, .data = data,
                             .bytes = chunk.bytes, .offset = chunk.offset};
     Transfer(*context_.fs, request, [this, start, &chunk, &file](IoResult result) {
-      if (!result.status.ok()) state_.failures[start.task].status = std::move(result.status);
+      if (!result.status.ok()) state_.Fail(start.task, std::move(result.status));
       // Dirty pages start on their way at once, so that the sync at the end has little left to do.
       else if (!chunk.direct && chunk.bytes >= (1u << 20)) context_.fs->StartWriteback(file, chunk.offset, chunk.bytes);
       runner_.Done(start);
@@ -97,25 +97,25 @@ class Writer {
     const Chunk& chunk = plan_.chunks[start.task];
     const Piece& first = plan_.pieces[chunk.first_piece];
     warnings_.Emit(context_.emit);
-    if (const Failure& failure = state_.failures[start.task]; !failure.status.ok()) {
-      if (failure_.status.ok()) failure_ = {failure.status, failure.tensor == kNoTensor ? first.tensor : failure.tensor};
+    if (const Failure* failure = state_.failures.Find(start.task); failure != nullptr) {
+      if (failure_.status.ok()) failure_ = {failure->status, failure->tensor == kNoTensor ? first.tensor : failure->tensor};
       return false;
     }
-    StagingBuffer& staging = state_.staging[start.task];
+    const StagingBuffer* const staging = state_.staging.Find(start.task);
     const uint8_t write_phase = SourceOf(chunk).write_phase();
     if (start.phase == write_phase) {
       stats_.bytes += chunk.payload;
       if (chunk.direct) stats_.direct_bytes += chunk.payload;
-      if (!staging.on_device.empty()) stats_.gpu_direct_bytes += chunk.payload;
+      if (staging != nullptr && !staging->on_device.empty()) stats_.gpu_direct_bytes += chunk.payload;
       else if (chunk.staged) stats_.bytes_copied += chunk.payload;
     }
-    const bool rewritten = start.phase > write_phase && !staging.empty();
+    const bool rewritten = start.phase > write_phase && staging != nullptr;
     if (rewritten) {
       stats_.bytes_copied += chunk.payload;
       if (std::exchange(warned_[first.tensor], uint8_t{1}) == 0) WarnChanged(chunk, first.tensor);
     }
     if (scheduler.IsLast(start)) {
-      if (!staging.empty()) staging_pool_.Give(std::exchange(staging, StagingBuffer()).memory);
+      if (staging != nullptr) staging_pool_.Give(state_.staging.Take(start.task).memory);
       complete_.clear();
       ledger_.Arrived(chunk, complete_);
       if (program_.options.progress && ledger_.Due()) {
