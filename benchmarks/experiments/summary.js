@@ -34,6 +34,7 @@ export function summarizeRounds({ options, machine }, layout, limits, rates, rou
       rate: summarize(seconds.map((value) => bytes / value)),
       seconds: summarize(seconds),
       cpuSecondsPerGB: summarize(cpu),
+      threadCpuSecondsPerGB: summarize(own.map((one) => (one[what].threadCpuSeconds ?? 0) / (bytes / 1e9))),
       longestGapMs: Math.max(...own.map((one) => one[what].gapMs)),
       // One a round: a host that takes the processor away for a moment is in the longest, and not in the median.
       gapMs: summarize(own.map((one) => one[what].gapMs)),

@@ -88,9 +88,11 @@ function notes({ save, resume, restore, limit, fewBuffers, firstTouch, boundBy, 
   const percent = (/** @type {number} */ value) => `${(value * 100).toFixed(1)} %`;
   const gap = (/** @type {typeof save | typeof resume} */ one) =>
     `${one.gapMs.median.toFixed(1)} ms (the longest of all rounds ${one.longestGapMs.toFixed(1)}, 99 % of the gaps below ${one.gapQuantilesMs[0.99]?.toFixed(1)})`;
+  const cpu = (/** @type {typeof save | typeof resume} */ one) =>
+    `${one.cpuSecondsPerGB.median.toFixed(3)} (${one.threadCpuSecondsPerGB.median.toFixed(3)})`;
   const both = (/** @type {{ write: string, read: string }} */ { write, read }) => `writes ${write}; reads ${read}`;
   return [
-    `CPU seconds per GB: save ${save.cpuSecondsPerGB.median.toFixed(3)}, resume ${resume.cpuSecondsPerGB.median.toFixed(3)}`,
+    `CPU seconds per GB: save ${cpu(save)}, resume ${cpu(resume)}; in brackets the JavaScript thread's, with the timer that watches it`,
     `longest gap of the event loop, median of the rounds: save ${gap(save)}, resume ${gap(resume)}${restore ? `, restore into memory that exists ${gap(restore)}` : ''}`,
     ...(save.stolenMs + resume.stolenMs > 0
       ? [

@@ -5,7 +5,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 const TICK_MS = 1;
 
 /**
- * Runs `work` and reports seconds, CPU seconds, every stall of the event loop and when the longest one ended, the part in
+ * Runs `work` and reports seconds, CPU seconds (also those of the JavaScript thread alone, which has the timer of this
+ * function, too), every stall of the event loop and when the longest one ended, the part in
  * which `work` itself ran before it first waited, pages that the process had to wait for a disk for, how long the host of a
  * virtual machine kept its processors (all of them together) for others, and the growth of peak memory. `preparedMs` passed
  * before `work` was called.
@@ -40,6 +41,7 @@ export async function observe(work) {
   longest = { ms: 0, at: 0 };
   last = performance.now();
   const cpuBefore = process.cpuUsage();
+  const threadBefore = threadSeconds();
   const start = performance.now();
   let result;
   let beginMs = 0;
@@ -53,11 +55,13 @@ export async function observe(work) {
   const end = performance.now();
   note(end);
   const cpu = process.cpuUsage(cpuBefore);
+  const threadCpuSeconds = threadSeconds() - threadBefore;
   return {
     result,
     preparedMs: start - called,
     seconds: (end - start) / 1000,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
+    threadCpuSeconds,
     gapMs: longest.ms,
     gapEndsAtMs: longest.at === 0 ? 0 : longest.at - start,
     beginMs,
@@ -72,6 +76,15 @@ export async function observe(work) {
 function stolenMs() {
   try {
     return Number(readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.split(/ +/)[8] ?? 0) * 10;
+  } catch {
+    return 0;
+  }
+}
+
+/** How long this process's first thread, Node's, has run. 0 where the system doesn't say. */
+function threadSeconds() {
+  try {
+    return Number(readFileSync('/proc/self/schedstat', 'utf8').split(' ', 1)[0]) / 1e9;
   } catch {
     return 0;
   }
