@@ -10,7 +10,7 @@
 namespace tensor_checkpoint {
 
 // Requests under way per device and bytes per request where the program doesn't say: what an NVMe disk needs to be
-// busy. Found by measurement (benchmarks/engine.js): 16 requests of 4 MiB reach what fio reaches at its best, 8 lose 5 %.
+// busy. Found by measurement (docs/performance.md): 16 requests of 4 MiB reach what fio reaches at its best, 8 lose 5 %.
 inline constexpr uint32_t kDefaultLanes = 16;
 inline constexpr uint32_t kLargestChunk = 4 << 20;
 inline constexpr uint32_t kSmallestChunk = 64 << 10;
@@ -34,6 +34,7 @@ inline Scheduler::Limits LimitsFor(const TransferOptions& options, bool eager) {
   limits.lanes = options.threads > 0 ? options.threads : kDefaultLanes;
   limits.processors = std::min(Processors(), limits.lanes);
   limits.staging = options.staging_bytes;
+  // One core sums several times what a disk takes.
   if (!eager) limits.processors_beside_lanes = (limits.processors + 3) / 4;
   // Virtual disks tell of all requests at once, when the last of them is done: the next ones lie summed by then, so that
   // none waits for a processor.

@@ -225,9 +225,12 @@ TEST_P(Loads, HandEveryFailedReadToTheCaller) {
 
 TEST_P(Loads, TakeWhatIsInThePageCacheFromThere) {
   const LoadProgram program = MakeLoad(Aligned());
-  for (const std::string& path : program.paths) ReadText(path);
-  if (Cached(program.paths[0]) == 0) GTEST_SKIP() << "this system doesn't tell what is cached";
-  ASSERT_TRUE(Run(program).failure.status.ok());
+  // More than once: the system may take a page back at any moment.
+  for (int attempt = 0; attempt == 0 || (attempt < 5 && stats_.direct_bytes > 0); ++attempt) {
+    for (const std::string& path : program.paths) ReadText(path);
+    if (Cached(program.paths[0]) == 0) GTEST_SKIP() << "this system doesn't tell what is cached";
+    ASSERT_TRUE(Run(program).failure.status.ok());
+  }
   EXPECT_EQ(stats_.direct_bytes, 0u);
   ExpectLoaded(program);
 }
