@@ -6,10 +6,9 @@ const TICK_MS = 1;
 
 /**
  * Runs `work` and reports seconds, CPU seconds (also those of the JavaScript thread alone, which has the timer of this
- * function, too), every stall of the event loop and when the longest one ended, the part in
- * which `work` itself ran before it first waited, pages that the process had to wait for a disk for, how long the host of a
- * virtual machine kept its processors (all of them together) for others, and the growth of peak memory. `preparedMs` passed
- * before `work` was called.
+ * function, too), every stall of the event loop and when the longest one ended, the part in which `work` itself ran before
+ * it first waited, pages that the process had to wait for a disk for, how long the host of a virtual machine kept its
+ * processors (all of them together) for others, and the growth of peak memory. `preparedMs` passed before `work` was called.
  * @template T
  * @param {() => Promise<T>} work
  */
