@@ -19,23 +19,19 @@ export class SourceColumns {
   /** The other rows. */
   readonly others = new Map<number, OtherSource>();
   readonly #buffers = new BufferNumbers();
-  #length = 0;
 
-  /** @param capacity rows that there will be. */
-  constructor(capacity: number) {
-    this.byteLength = new Float64Array(capacity);
-    this.buffer = new Uint32Array(capacity);
-    this.byteOffset = new Float64Array(capacity);
+  constructor(rows: number) {
+    this.byteLength = new Float64Array(rows);
+    this.buffer = new Uint32Array(rows);
+    this.byteOffset = new Float64Array(rows);
   }
 
   static of(sources: readonly TensorSource[]): SourceColumns {
     const columns = new SourceColumns(sources.length);
-    for (const source of sources) columns.add(source);
+    sources.forEach((source, row) => {
+      columns.set(row, source);
+    });
     return columns;
-  }
-
-  get length(): number {
-    return this.#length;
   }
 
   /** By their numbers. */
@@ -43,15 +39,7 @@ export class SourceColumns {
     return this.#buffers.buffers;
   }
 
-  add(source: TensorSource | StoredStrings): void {
-    this.set(this.#length++, source);
-  }
-
-  /** A row whose source isn't known yet: for {@link set}. */
-  addUnknown(): number {
-    return this.#length++;
-  }
-
+  /** Fills a row in, once; rows may come in any order. */
   set(row: number, source: TensorSource | StoredStrings): void {
     if (source.kind === 'memory') this.#setMemory(row, source.bytes);
     else if (source.kind === 'strings') this.#setOther(row, storedStrings(source.elements));

@@ -146,12 +146,19 @@ export class WireReader {
 }
 
 /**
- * Appends to memory that grows. Positions stay valid, views of the memory don't. Text goes through Node's own encoder:
- * loops over characters take longer than all the rest of a process's first save, before they are compiled.
+ * A writer's first texts go through Node's own encoder: before a loop over characters is compiled, it takes longer than
+ * all the rest of a process's first save. The next go through that loop, where they are short: then a call takes longer.
  */
+const TEXTS_BEFORE_LOOP = 2048;
+/** UTF-16 units. */
+const LOOPED_TEXT = 128;
+
+/** Appends to memory that grows. Positions stay valid, views of the memory don't. */
 export class WireWriter {
   #bytes: Buffer;
   #length = 0;
+  /** Texts written by Buffer. */
+  #texts = 0;
   #wordView: Int32Array = new Int32Array(0);
 
   constructor(capacity = 256) {
@@ -264,9 +271,26 @@ export class WireWriter {
 
   /** `value` in UTF-8. */
   text(value: string): void {
+    if (this.#texts >= TEXTS_BEFORE_LOOP && this.#shortAscii(value)) return;
+    this.#texts++;
     // A UTF-16 unit takes three bytes at most.
     if (this.#bytes.length - this.#length < value.length * 3) this.reserve(Buffer.byteLength(value));
     this.#length += this.#bytes.write(value, this.#length);
+  }
+
+  /** Appends `value` if that is short and ASCII, as names mostly are; else false, and nothing is appended. */
+  #shortAscii(value: string): boolean {
+    const count = value.length;
+    if (count > LOOPED_TEXT) return false;
+    const bytes = this.reserve(count);
+    const start = this.#length;
+    for (let i = 0; i < count; i++) {
+      const unit = value.charCodeAt(i);
+      if (unit > 127) return false;
+      bytes[start + i] = unit;
+    }
+    this.#length = start + count;
+    return true;
   }
 
   /** A field whose value is a number, left out where that is zero, as proto3 has it. */

@@ -1,13 +1,13 @@
 import type { BundleColumns } from '../bundle/index.ts';
 import { SourceColumns } from '../bundle/source-columns.ts';
 import { invalidArgument } from '../errors.ts';
-import { isThenable, ONE_TURN, resultOf, type Steps, type Turns, wait } from '../steps.ts';
+import { inTurns, isThenable, ONE_TURN, resultOf, type Steps, type Turns, wait } from '../steps.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { TensorSource } from '../tensor/source.ts';
 import { attributeKey } from './keys.ts';
 import { type Structure, structureOf } from './structure.ts';
 import type { Snapshot } from './trackable.ts';
-import { asked, type ObjectTree } from './tree.ts';
+import { asked, type ObjectTree, VISITED_AT_ONCE } from './tree.ts';
 
 /** The values of a tree, frozen. */
 export interface Capture {
@@ -38,30 +38,45 @@ export class Frozen {
   }
 
   /**
-   * Freezes the values from `first` up to `end`, which come one after the other. They are asked where they are once all
-   * of these are frozen, so that an adapter can take all of its own when asked for the first.
+   * Freezes all values: up to {@link VISITED_AT_ONCE} those that can change in this turn of the event loop, as they are at
+   * one moment; those that can't, in as many turns as that takes.
    */
-  freeze(first: number, end: number): void {
+  *freeze(turns: Turns): Steps<void> {
+    const { values } = this.#tree;
+    const atOnce = values.length <= VISITED_AT_ONCE ? ONE_TURN : turns;
+    yield* inTurns(atOnce, values.length, (first, end) => this.#freeze(first, end, false));
+    yield* inTurns(turns, values.length, (first, end) => this.#freeze(first, end, true));
+  }
+
+  /**
+   * Freezes the values from `first` up to `end` that are constant, or those that aren't. They are asked where they are once
+   * all of these are frozen, so that an adapter can take all of its own when asked for the first.
+   */
+  #freeze(first: number, end: number, constant: boolean): void {
     const { dtypes, shapes, sources } = this;
     const { values } = this.#tree;
-    const snapshots = new Array<Snapshot>(end - first);
+    const rows: number[] = [];
+    const snapshots: Snapshot[] = [];
     let row = first;
     const where = () => keyOf(this.#tree, row);
     const capture = () => {
       for (; row < end; row++) {
         const value = values[row]!;
+        if ((value.constant === true) !== constant) continue;
         const snapshot = value.capture();
-        snapshots[row - first] = snapshot;
+        rows.push(row);
+        snapshots.push(snapshot);
         if (snapshot.release !== undefined) this.#owned.push(snapshot);
         dtypes[row] = value.dtype;
         shapes[row] = value.shape;
       }
     };
     const locate = () => {
-      for (row = first; row < end; row++) {
-        const { source } = snapshots[row - first]!;
-        if (isThenable(source)) this.#pending.set(sources.addUnknown(), source);
-        else sources.add(source);
+      for (let i = 0; i < rows.length; i++) {
+        row = rows[i]!;
+        const { source } = snapshots[i]!;
+        if (isThenable(source)) this.#pending.set(row, source);
+        else sources.set(row, source);
         if (sources.buffers.length !== this.#checkedBuffers) this.#checkBuffers(row);
       }
     };
@@ -115,7 +130,7 @@ export class Capturer {
     // Sizes and counts are checked by the planner.
     dtypes[tensors] = 'string';
     shapes[tensors] = SCALAR;
-    sources.add(graph);
+    sources.set(tensors, graph);
     return { columns: { keys, dtypes, shapes, sources }, tensors };
   }
 }

@@ -78,6 +78,8 @@ export interface TrackableValue {
   readonly anyShape?: boolean;
   /** true: a checkpoint may lack it, and the object counts as matched all the same (what others can compute). */
   readonly optional?: boolean;
+  /** true: dtype, shape, and where its bytes are never change, so it may be captured later than the other values. */
+  readonly constant?: boolean;
   /** Freezes the value as it is now. */
   capture(): Snapshot;
   readonly destination: Destination;

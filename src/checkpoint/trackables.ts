@@ -112,6 +112,10 @@ class TensorLeaf implements TrackableNode, TrackableValue, Snapshot {
     return VARIABLE_VALUE;
   }
 
+  get constant(): true {
+    return true;
+  }
+
   get dtype(): DType {
     return this.identity.dtype;
   }

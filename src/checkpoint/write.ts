@@ -2,14 +2,14 @@ import type { BundlePlan, BundlePlanner } from '../bundle/index.ts';
 import { isCheckpointError } from '../errors.ts';
 import type { SaveProgram } from '../native/contract.ts';
 import { runSave, type SaveRun, type SaveStats } from '../native/engine.ts';
-import { deferred, inTurns, ONE_TURN, runSteps, ShortTurns, type Steps, wait } from '../steps.ts';
+import { deferred, ONE_TURN, runSteps, ShortTurns, type Steps, wait } from '../steps.ts';
 import { type Capturer, Frozen } from './capture.ts';
 import { removeFiles } from './checkpoint-files.ts';
 import { composeSave, composeState } from './commit.ts';
 import { announceWrite, enterPrefix, type Lane, leavePrefix } from './lanes.ts';
 import type { NormalizedWriteOptions } from './options.ts';
 import type { TrackableNode } from './trackable.ts';
-import { type Resolve, VISITED_AT_ONCE, walkSteps } from './tree.ts';
+import { type Resolve, walkSteps } from './tree.ts';
 import { describeWarning, warnProcess } from './warnings.ts';
 import type { WriteFailure, WriteHandle, WriteRequest, WriteStats, WriteWarning } from './write-handle.ts';
 import { aborted, explain, failureOf, messageOf, NO_STATS, NOTHING_PUBLISHED } from './write-outcome.ts';
@@ -167,8 +167,7 @@ export class Write implements WriteHandle {
     const turns = tree.values.length <= VALUES_AT_ONCE ? ONE_TURN : walk.turns;
     const frozen = new Frozen(tree);
     this.#frozen = frozen;
-    const freezing = tree.nodes.length <= VISITED_AT_ONCE ? ONE_TURN : turns;
-    yield* inTurns(freezing, tree.values.length, (first, end) => frozen.freeze(first, end));
+    yield* frozen.freeze(turns);
     const { columns, tensors } = yield* this.#host.capturer.capture(tree, frozen, turns);
     this.#stopIfFailed();
 

@@ -11,7 +11,7 @@ import { walkNow } from '../checkpoint/tree.ts';
 import { invalidArgument } from '../errors.ts';
 import { ExtentKind, type Step } from '../native/contract.ts';
 import { allocate, makeDirectoriesSync, readDirectorySync, runSave } from '../native/engine.ts';
-import { promiseOf, ShortTurns } from '../steps.ts';
+import { ONE_TURN, promiseOf, resultOf, ShortTurns } from '../steps.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import { sumInTurns } from './sum-in-turns.ts';
 
@@ -49,7 +49,7 @@ export async function writeStreamed(
 async function write(prefix: string, root: TrackableNode, fill: Fill, signal: AbortSignal | undefined): Promise<void> {
   const tree = walkNow(root, (value) => value as TrackableNode);
   const frozen = new Frozen(tree);
-  frozen.freeze(0, tree.values.length);
+  resultOf(frozen.freeze(ONE_TURN));
   const turns = new ShortTurns();
   const { columns } = await promiseOf(new Capturer().capture(tree, frozen, turns));
   const directory = dirname(prefix);

@@ -29,18 +29,23 @@ describe('a state of thousands of tensors', () => {
   it('is planned in turns of the event loop, and holds the values of the call', async () => {
     const where = directory();
     const step = new Counter(7);
-    const checkpoint = new Checkpoint({ layers: layers((i) => i), step });
+    const state = layers((i) => i);
+    const plain = { dtype: 'float32' as const, shape: [1], data: Float32Array.of(3) };
+    const checkpoint = new Checkpoint({ layers: state, step, plain });
     let turns = 0;
     const clock = setInterval(() => turns++, 0);
     const saving = checkpoint.write(join(where, 'x'));
     expect(hooks.programs).toHaveLength(0);
     step.increment();
+    plain.data = Float32Array.of(-3);
+    state[state.length - 1]!.bias = floats(-3);
     const path = await saving;
     clearInterval(clock);
     expect(turns).toBeGreaterThan(0);
-    const restored = { layers: layers(() => -1), step: new Counter() };
+    const restored = { layers: layers(() => -1), step: new Counter(), plain: floats(0) };
     (await new Checkpoint(restored).read(path)).assertConsumed();
     expect(restored.step.value).toBe(7);
+    expect(restored.plain.data[0]).toBe(3);
     expect(valuesOf(restored.layers)).toEqual(Array.from({ length: MANY }, (_, i) => i));
   });
 
