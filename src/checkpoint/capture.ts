@@ -1,7 +1,7 @@
 import type { BundleColumns } from '../bundle/index.ts';
 import { SourceColumns } from '../bundle/source-columns.ts';
 import { invalidArgument } from '../errors.ts';
-import { inTurns, isThenable, ONE_TURN, resultOf, type Steps, type Turns, wait } from '../steps.ts';
+import { inTurns, isThenable, ONE_TURN, type Steps, type Turns, wait } from '../steps.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { TensorSource } from '../tensor/source.ts';
 import { attributeKey } from './keys.ts';
@@ -121,6 +121,11 @@ export class Frozen {
 export class Capturer {
   #last: Structure | undefined;
 
+  /** Whether the next tree won't be captured in one turn, even if it has lost half of the objects of the last. */
+  get expectsMany(): boolean {
+    return this.#last !== undefined && this.#last.edgeStart.length > 2 * VISITED_AT_ONCE;
+  }
+
   *capture(tree: ObjectTree, frozen: Frozen, turns: Turns): Steps<Capture> {
     yield* frozen.settled();
     this.#last = yield* structureOf(tree, this.#last, turns);
@@ -140,7 +145,7 @@ const SCALAR: readonly number[] = Object.freeze([]);
 function keyOf(tree: ObjectTree, row: number): string {
   let id = tree.valueStart.length - 2;
   while (tree.valueStart[id]! > row) id--;
-  return attributeKey(resultOf(tree.paths.escaped(ONE_TURN))[id]!, tree.values[row]!.attribute);
+  return attributeKey(tree.paths.allEscaped()[id]!, tree.values[row]!.attribute);
 }
 
 /** Memory that can shrink or is shared can't be handed to other threads safely. */

@@ -1,5 +1,4 @@
 import { CheckpointError, type CheckpointErrorContext } from '../errors.ts';
-import { ONE_TURN, resultOf } from '../steps.ts';
 import type { RestoreSession } from './restore-session.ts';
 import type { ObjectTree } from './tree.ts';
 
@@ -72,7 +71,7 @@ export class CheckpointLoadStatus implements LoadStatus {
 
   get unmatchedObjects(): string[] {
     const tree = this.#host.tree();
-    return pathsOf(tree).filter((_, id) => {
+    return tree.paths.allEscaped().filter((_, id) => {
       const count = needed(tree, id);
       const object = tree.nodes[id]!.identity;
       return count > 0 && object !== this.#optional && !this.#session.hasRestored(object, count);
@@ -137,7 +136,7 @@ export class NothingRestored implements LoadStatus {
 
   get unmatchedObjects(): string[] {
     const tree = this.#host.tree();
-    return pathsOf(tree).filter((_, id) => needed(tree, id) > 0);
+    return tree.paths.allEscaped().filter((_, id) => needed(tree, id) > 0);
   }
 
   async applyDeferred(): Promise<void> {}
@@ -164,10 +163,6 @@ function needed({ values, valueStart }: ObjectTree, id: number): number {
   let count = 0;
   for (let row = valueStart[id]!; row < valueStart[id + 1]!; row++) if (values[row]!.optional !== true) count++;
   return count;
-}
-
-function pathsOf(tree: ObjectTree): string[] {
-  return resultOf(tree.paths.escaped(ONE_TURN));
 }
 
 function nothing(): CheckpointError {

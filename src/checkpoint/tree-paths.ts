@@ -1,5 +1,5 @@
 import { NumberColumn } from '../bundle/number-column.ts';
-import { inTurns, type Steps, type Turns } from '../steps.ts';
+import { inTurns, ONE_TURN, resultOf, type Steps, type Turns } from '../steps.ts';
 import { childPath, slotPath } from './keys.ts';
 
 /** A slot variable's place: it has no parent, but an optimizer and the variable that it belongs to. */
@@ -32,23 +32,51 @@ export class TreePaths {
     this.#name.push('');
   }
 
-  /** Escaped path of each node, the first part of its keys. */
-  *escaped(turns: Turns): Steps<string[]> {
-    const paths = new Array<string>(this.#parent.length);
-    paths[0] = '';
+  /**
+   * Calls `use` with the escaped path of each node, the first part of its keys. Only paths that others begin with are kept
+   * meanwhile: most nodes are tensors, and there may be a million.
+   */
+  *escaped(turns: Turns, use: (id: number, path: string) => void): Steps<void> {
+    const kept = new Array<string>(this.#parent.length);
+    kept[0] = '';
+    const isAbove = yield* this.#above(turns);
+    use(0, '');
     const compose = (first: number, end: number): void => {
       for (let id = Math.max(1, first); id < end; id++) {
-        const parent = this.#parent.at(id);
-        if (parent >= 0) {
-          paths[id] = childPath(paths[parent]!, this.#name[id]!);
-          continue;
-        }
-        const { optimizer, variable, name } = this.#slots.get(id)!;
-        paths[id] = slotPath(paths[variable]!, paths[optimizer]!, name);
+        const path = this.#path(id, kept);
+        if (isAbove[id] === 1) kept[id] = path;
+        use(id, path);
       }
     };
-    yield* inTurns(turns, paths.length, compose);
+    yield* inTurns(turns, this.#parent.length, compose);
+  }
+
+  /** {@link escaped} of all nodes at once, for messages. */
+  allEscaped(): string[] {
+    const paths: string[] = [];
+    resultOf(this.escaped(ONE_TURN, (_, path) => paths.push(path)));
     return paths;
+  }
+
+  #path(id: number, above: readonly string[]): string {
+    const parent = this.#parent.at(id);
+    if (parent >= 0) return childPath(above[parent]!, this.#name[id]!);
+    const { optimizer, variable, name } = this.#slots.get(id)!;
+    return slotPath(above[variable]!, above[optimizer]!, name);
+  }
+
+  /** By node: 1 where the paths of others begin with its own. */
+  *#above(turns: Turns): Steps<Uint8Array> {
+    const above = new Uint8Array(this.#parent.length);
+    const mark = (first: number, end: number): void => {
+      for (let id = first; id < end; id++) {
+        const parent = this.#parent.at(id);
+        if (parent >= 0) above[parent] = 1;
+      }
+    };
+    yield* inTurns(turns, above.length, mark, 1024);
+    for (const { optimizer, variable } of this.#slots.values()) above[optimizer] = above[variable] = 1;
+    return above;
   }
 
   /** Local names from the root, joined by slashes and not escaped: what name-based checkpoints call a variable. */

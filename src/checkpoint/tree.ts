@@ -38,6 +38,8 @@ export interface WalkOptions {
   /** Call every node's prepare() before its children are asked for, and wait for it. */
   readonly prepare: boolean;
   readonly turns: Turns;
+  /** Objects that may be found before the event loop turns. Default {@link VISITED_AT_ONCE}. */
+  readonly atOnce?: number;
 }
 
 /**

@@ -160,7 +160,11 @@ export class Write implements WriteHandle {
   *#write(storeSaveCounter: boolean): Steps<WriteStats> {
     const { createdDirectories } = this.#extras;
     this.#stopIfFailed();
-    const walk = { prepare: true, turns: this.#extras.atOnce ? ONE_TURN : new ShortTurns() };
+    const walk = {
+      prepare: true,
+      turns: this.#extras.atOnce ? ONE_TURN : new ShortTurns(),
+      atOnce: this.#host.capturer.expectsMany ? 0 : undefined,
+    };
     const tree = yield* walkSteps(this.#host.root(storeSaveCounter), this.#host.resolve, walk);
     this.#stopIfFailed();
     announceWrite(tree.idOf, this.finished);

@@ -67,6 +67,42 @@ describe('a state of thousands of tensors', () => {
     }
   });
 
+  it('far above what is visited at once is visited in turns from the beginning at its next save', async () => {
+    const where = directory();
+    let now = 0;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
+      now += 10;
+      return now;
+    });
+    try {
+      const tensor = floats(1);
+      let visited = false;
+      const seen = {
+        checkpointChildren() {
+          visited = true;
+          return { tensor };
+        },
+      };
+      const many = Array.from({ length: 20_000 }, () => ({ tensor }));
+      const state: object[] = [...many.slice(0, 200), seen];
+      const checkpoint = new Checkpoint({ state });
+      const visitedInCall = async (name: string) => {
+        visited = false;
+        const writing = checkpoint.write(join(where, name));
+        const inCall = visited;
+        await writing;
+        return inCall;
+      };
+      expect(await visitedInCall('few')).toBe(true);
+      expect(await visitedInCall('again')).toBe(true);
+      state.push(...many);
+      await visitedInCall('many');
+      expect(await visitedInCall('next')).toBe(false);
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
   it('is submitted at once where that is asked for', async () => {
     const checkpoint = new Checkpoint({ layers: layers((i) => i) });
     const handle = checkpoint.beginWrite(join(directory(), 'x'), { storeSaveCounter: false, atOnce: true });
