@@ -1,13 +1,16 @@
-// `node --expose-gc benchmarks/many.js [DIR] [--count 100000] [--bytes 1024] [--rounds 3] [--json]`: many small tensors.
+// `node --expose-gc benchmarks/many.js [DIR] [--count 100000] [--bytes 1024] [--rounds 3] [--json]`: many small tensors,
+// in turns with TensorFlow's raw SaveV2 of as many where a Python environment here has it.
 // What counts here is no longer the disk but what each tensor costs on its way: the walk over the objects, keys, object
 // graph, index, plan. Every round is a fresh process, so the code is cold the first time it runs, as in a real one.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Checkpoint, HostTensor } from 'tensor-checkpoint';
 import { observe } from './lib/observe.js';
+import { answerIn } from './lib/reply.js';
+import { pythonCandidates } from './peers/peers.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -61,6 +64,20 @@ async function restoreChild(prefix) {
   console.log(JSON.stringify(figures));
 }
 
+/** Seconds of TensorFlow's saves, the first of which makes the kernel; undefined where there is no TensorFlow. */
+function saveWithTensorFlow(directory) {
+  const script = fileURLToPath(new URL('peers/save_v2.py', import.meta.url));
+  const args = [script, directory, String(count), String(bytes), '3'];
+  for (const python of pythonCandidates(undefined)) {
+    const { status, stdout, stderr, error } = spawnSync(python, args, { encoding: 'utf8' });
+    if (error?.code === 'ENOENT') continue;
+    if (status !== 0) throw new Error(`${python} ${script} ended with ${status}: ${stderr.slice(-500)}`);
+    const answer = answerIn(stdout);
+    if (answer !== null) return answer.seconds;
+  }
+  return undefined;
+}
+
 function parent() {
   const base = path.resolve(positionals[0] ?? '.');
   if (!existsSync(base)) throw new Error(`${base} is not there: it takes a directory of the disk to measure.`);
@@ -72,6 +89,7 @@ function parent() {
     return JSON.parse(execFileSync(process.execPath, [...args, ...sizes], { encoding: 'utf8' }));
   };
   const rows = { 'first save': [], 'second save': [], 'third save': [], restore: [] };
+  const peer = [];
   for (let round = 0; round < Number(values.rounds); round++) {
     const prefix = path.join(directory, `round${round}`);
     const saves = child('save', prefix);
@@ -79,9 +97,10 @@ function parent() {
       rows[row].push(saves[i]);
     });
     rows.restore.push(child('restore', prefix));
+    peer.push(...[saveWithTensorFlow(`${prefix}-tensorflow`)].filter((seconds) => seconds !== undefined));
   }
   if (values.json) {
-    console.log(JSON.stringify({ count, bytes, ...rows }, null, 2));
+    console.log(JSON.stringify({ count, bytes, ...rows, 'tensorflow SaveV2': peer }, null, 2));
     return;
   }
   console.log(
@@ -98,4 +117,9 @@ function parent() {
         `${(best('extraBytes') / 2 ** 20).toFixed(0).padStart(20)} MiB`,
     );
   }
+  console.log(
+    peer.length === 0
+      ? 'no Python environment here has TensorFlow: not compared with its SaveV2'
+      : `TensorFlow's raw SaveV2, fsynced: ${[0, 1, 2].map((save) => Math.min(...peer.map((seconds) => seconds[save])).toFixed(3)).join(', ')} s`,
+  );
 }

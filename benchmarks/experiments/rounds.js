@@ -78,7 +78,7 @@ export async function runLayout(context, layout, { brief, budget, ...how }) {
       return { save, resume, restore };
     },
     peer: async (/** @type {Peer} */ peer) => {
-      await makeRoom(bytes * 2.5); // Some hold the state twice.
+      await makeRoom(bytes * 5); // Some hold the state four times.
       const save = await peer.save();
       const load = await peer.load();
       peer.end();

@@ -80,10 +80,9 @@ function unescapeMount(text) {
   return text.replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 
-/** Bytes that new memory can have without swapping. */
+/** Bytes that new memory can have without swapping, by the system and by the control group that this process is in. */
 export function availableMemory() {
-  const match = /MemAvailable:\s+(\d+) kB/.exec(readText('/proc/meminfo') ?? '');
-  return match ? Number(match[1]) * 1024 : os.freemem();
+  return process.availableMemory();
 }
 
 function commit() {
