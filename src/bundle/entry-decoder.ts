@@ -5,7 +5,7 @@ import { unmaskCrc } from './crc.ts';
 import { dataLoss } from './damage.ts';
 import type { StoredEntry } from './messages.ts';
 import type { TensorSlice } from './types.ts';
-import { WireReader } from './wire.ts';
+import { WireReader } from './wire-reader.ts';
 
 /** Reads an entry and checks all that can be checked without the files. */
 export function decodeEntry(bytes: Uint8Array, shardCount: number): StoredEntry {

@@ -4,7 +4,7 @@ import type { StoredEntry } from './messages.ts';
 import { NumberColumn } from './number-column.ts';
 import { RowMap } from './row-map.ts';
 import type { TensorSlice } from './types.ts';
-import { WireWriter } from './wire.ts';
+import { WireWriter } from './wire-writer.ts';
 
 const NO_SLICES: readonly TensorSlice[] = [];
 

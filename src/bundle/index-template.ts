@@ -7,7 +7,7 @@ import { EntryEncoder, encodeHeader } from './messages.ts';
 import { sortedNumbers } from './sort.ts';
 import { compareBytes } from './table-format.ts';
 import { TableWriter } from './table-writer.ts';
-import type { WireWriter } from './wire.ts';
+import type { WireWriter } from './wire-writer.ts';
 
 /** The structure of a checkpoint: what layout and index depend on, and nothing else. Keys are sorted bytewise. */
 export interface Structure {

@@ -6,7 +6,8 @@ import { sameShape } from '../tensor/shape.ts';
 import { dataLoss } from './damage.ts';
 import { MAX_SHARDS } from './names.ts';
 import type { TensorSlice } from './types.ts';
-import { WireReader, WireWriter } from './wire.ts';
+import { WireReader } from './wire-reader.ts';
+import { WireWriter } from './wire-writer.ts';
 
 /** The bundle version this package writes and reads; TensorFlow's kTensorBundleVersion. */
 const BUNDLE_VERSION = 1;

@@ -1,6 +1,6 @@
 import snappy from 'snappyjs';
 import { dataLoss } from './damage.ts';
-import { WireReader } from './wire.ts';
+import { WireReader } from './wire-reader.ts';
 
 /** Decompresses a snappy block (github.com/google/snappy, format_description.txt). */
 export function uncompress(compressed: Uint8Array): Uint8Array {

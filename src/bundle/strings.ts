@@ -8,7 +8,8 @@ import { crc32c } from '../native/engine.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { maskCrc } from './crc.ts';
 import { dataLoss } from './damage.ts';
-import { WireReader, WireWriter } from './wire.ts';
+import { WireReader } from './wire-reader.ts';
+import { WireWriter } from './wire-writer.ts';
 
 /** A whole string tensor as it is stored, in memory of its own. */
 export interface StoredStrings {

@@ -3,7 +3,8 @@ import { maskCrc } from './crc.ts';
 import { dataLoss } from './damage.ts';
 import { uncompress } from './snappy.ts';
 import { type BlockHandle, Compression, compareBytes, FOOTER_BYTES, MAGIC, TRAILER_BYTES } from './table-format.ts';
-import { WireReader, WireWriter } from './wire.ts';
+import { WireReader } from './wire-reader.ts';
+import { WireWriter } from './wire-writer.ts';
 
 /** A data block and the key in the index block that closes it: every key in the block is ≤ it. */
 export interface DataBlock {

@@ -1,5 +1,5 @@
 import { Compression, FOOTER_BYTES, MAGIC } from './table-format.ts';
-import { WireWriter } from './wire.ts';
+import { WireWriter } from './wire-writer.ts';
 
 /** The bundle writer's settings in TensorFlow: equal entries give an equal file. */
 const BLOCK_SIZE = 262_144;

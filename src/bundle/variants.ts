@@ -1,7 +1,8 @@
 import { crc32c } from '../native/engine.ts';
 import { maskCrc } from './crc.ts';
 import { dataLoss } from './damage.ts';
-import { WireReader, WireWriter } from './wire.ts';
+import { WireReader } from './wire-reader.ts';
+import { WireWriter } from './wire-writer.ts';
 
 /**
  * Checks a stored variant tensor without understanding its elements: each is a varint length, so many bytes, and the

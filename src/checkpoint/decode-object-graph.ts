@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { dataLoss, inContext } from '../bundle/damage.ts';
 import { NumberColumn } from '../bundle/number-column.ts';
-import { WireReader, WireType } from '../bundle/wire.ts';
+import { WireReader, WireType } from '../bundle/wire-reader.ts';
 import type { Steps, Turns } from '../steps.ts';
 import { Holds, NodeField, type ObjectGraph, type RegisteredSaver } from './object-graph.ts';
 

@@ -1,4 +1,4 @@
-import { WireWriter } from '../bundle/wire.ts';
+import { WireWriter } from '../bundle/wire-writer.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 
 /**

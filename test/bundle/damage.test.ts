@@ -7,7 +7,7 @@ import { maskCrc } from '../../src/bundle/crc.ts';
 import { openBundle, verifyBundle } from '../../src/bundle/index.ts';
 import { encodeEntry, encodeHeader } from '../../src/bundle/messages.ts';
 import { encodeSliceKey } from '../../src/bundle/slice-keys.ts';
-import { WireWriter } from '../../src/bundle/wire.ts';
+import { WireWriter } from '../../src/bundle/wire-writer.ts';
 import { isCheckpointError } from '../../src/errors.ts';
 import { crc32c } from '../../src/native/engine.ts';
 import type { DType } from '../../src/tensor/dtypes.ts';

@@ -10,7 +10,7 @@ import { decodeEntry } from '../../src/bundle/entry-decoder.ts';
 import { listVariables, loadVariable, openBundle, openCheckpoint, verifyBundle } from '../../src/bundle/index.ts';
 import { encodeEntry, encodeHeader } from '../../src/bundle/messages.ts';
 import { openTable, readBlock } from '../../src/bundle/table-reader.ts';
-import { WireWriter } from '../../src/bundle/wire.ts';
+import { WireWriter } from '../../src/bundle/wire-writer.ts';
 import { crc32c } from '../../src/native/engine.ts';
 import type { HostTensor } from '../../src/tensor/host-tensor.ts';
 import { encodeSlicedEntry, readTable, writeTable } from '../support/tables.ts';

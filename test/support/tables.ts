@@ -3,7 +3,7 @@ import { encodeShape } from '../../src/bundle/messages.ts';
 import { forEachEntry, openTable, readBlock } from '../../src/bundle/table-reader.ts';
 import { TableWriter, type UnsealedTable } from '../../src/bundle/table-writer.ts';
 import type { TensorSlice } from '../../src/bundle/types.ts';
-import { WireWriter } from '../../src/bundle/wire.ts';
+import { WireWriter } from '../../src/bundle/wire-writer.ts';
 import { crc32c } from '../../src/native/engine.ts';
 import { type DType, dtypeNumber } from '../../src/tensor/dtypes.ts';
 

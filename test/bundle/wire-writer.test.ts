@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { WireWriter } from '../../src/bundle/wire.ts';
+import { WireWriter } from '../../src/bundle/wire-writer.ts';
 
 /** More than a writer leaves to Node's encoder. */
 const MANY_TEXTS = 3000;
