@@ -97,7 +97,8 @@ function parent() {
       rows[row].push(saves[i]);
     });
     rows.restore.push(child('restore', prefix));
-    peer.push(...[saveWithTensorFlow(`${prefix}-tensorflow`)].filter((seconds) => seconds !== undefined));
+    const seconds = saveWithTensorFlow(`${prefix}-tensorflow`);
+    if (seconds !== undefined) peer.push(seconds);
   }
   if (values.json) {
     console.log(JSON.stringify({ count, bytes, ...rows, 'tensorflow SaveV2': peer }, null, 2));

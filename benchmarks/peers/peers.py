@@ -284,5 +284,10 @@ def forget(path):
             os.close(fd)
 
 
-print("@bench " + json.dumps(main()), flush=True)
-os._exit(0)  # Libraries with threads of their own may take seconds to come down, or never do.
+def answer(value):
+    print("@bench " + json.dumps(value), flush=True)
+    os._exit(0)  # Libraries with threads of their own may take seconds to come down, or never do.
+
+
+if __name__ == "__main__":
+    answer(main())

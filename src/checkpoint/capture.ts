@@ -38,13 +38,13 @@ export class Frozen {
   }
 
   /**
-   * Freezes all values: up to {@link VISITED_AT_ONCE} those that can change in this turn of the event loop, as they are at
-   * one moment; those that can't, in as many turns as that takes.
+   * Freezes all values: of a tree of up to {@link VISITED_AT_ONCE} objects those that can change in this turn of the event
+   * loop, as they are at one moment; those that can't, in as many turns as that takes.
    */
   *freeze(turns: Turns): Steps<void> {
-    const { values } = this.#tree;
-    const atOnce = values.length <= VISITED_AT_ONCE ? ONE_TURN : turns;
-    yield* inTurns(atOnce, values.length, (first, end) => this.#freeze(first, end, false));
+    const { nodes, values } = this.#tree;
+    const changing = nodes.length <= VISITED_AT_ONCE ? ONE_TURN : turns;
+    yield* inTurns(changing, values.length, (first, end) => this.#freeze(first, end, false));
     yield* inTurns(turns, values.length, (first, end) => this.#freeze(first, end, true));
   }
 

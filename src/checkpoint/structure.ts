@@ -52,8 +52,8 @@ export function* structureOf(tree: ObjectTree, last: Structure | undefined, turn
 }
 
 /**
- * The same text. V8 puts parts together when it first looks into the whole, and keeps all of them until then: at a million
- * keys it would move 100 MB of them from one generation to the next.
+ * The same text. V8 puts parts together when it first looks into the whole, and keeps them until then: three objects for
+ * each of a million keys, which its collector would have to move.
  */
 function inOnePiece(text: string): string {
   text.includes('\0');

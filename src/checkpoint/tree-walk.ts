@@ -61,8 +61,8 @@ export class TreeWalk {
 
   /** A turn of the event loop, where the tree is large and one is due. */
   *#turn(): Steps<void> {
-    const { turns, atOnce = VISITED_AT_ONCE } = this.#options;
-    if (this.#nodes.length > atOnce && turns.due) yield turns.next();
+    const { turns, visitedAtOnce = VISITED_AT_ONCE } = this.#options;
+    if (this.#nodes.length > visitedAtOnce && turns.due) yield turns.next();
   }
 
   #add(node: TrackableNode): void {

@@ -39,7 +39,7 @@ export interface WalkOptions {
   readonly prepare: boolean;
   readonly turns: Turns;
   /** Objects that may be found before the event loop turns. Default {@link VISITED_AT_ONCE}. */
-  readonly atOnce?: number;
+  readonly visitedAtOnce?: number;
 }
 
 /**

@@ -163,7 +163,7 @@ export class Write implements WriteHandle {
     const walk = {
       prepare: true,
       turns: this.#extras.atOnce ? ONE_TURN : new ShortTurns(),
-      atOnce: this.#host.capturer.expectsMany ? 0 : undefined,
+      visitedAtOnce: this.#host.capturer.expectsMany ? 0 : undefined,
     };
     const tree = yield* walkSteps(this.#host.root(storeSaveCounter), this.#host.resolve, walk);
     this.#stopIfFailed();
