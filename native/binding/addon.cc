@@ -3,8 +3,7 @@
 #include <string>
 #include <utility>
 
-#include "base/aligned_buffer.h"
-#include "binding/allocations.h"
+#include "binding/array_buffers.h"
 #include "binding/buffer_table.h"
 #include "binding/cuda.h"
 #include "binding/device_memory.h"
@@ -45,45 +44,6 @@ void Abort(const Napi::CallbackInfo& info) {
   if (info.Length() > 0 && info[0].IsNumber()) {
     Environment::Of(info.Env()).Abort(info[0].As<Napi::Number>().Uint32Value());
   }
-}
-
-Napi::Value Allocate(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  const double bytes = info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
-  if (!(bytes >= 0 && bytes <= 9007199254740991.0)) return WrongArguments(env);
-  const auto size = static_cast<size_t>(bytes);
-  if (size == 0) return Napi::ArrayBuffer::New(env, 0);
-  const std::string use = info.Length() > 1 && info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
-  uint8_t* const data = Allocations::New(size, use == "adopt");
-  if (data == nullptr) {
-    Napi::RangeError::New(env, "can't allocate " + std::to_string(size) + " bytes").ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
-  napi_value result;
-  // V8 counts its length as external memory by itself, and collects garbage when that grows: in vain where the memory
-  // belongs to another owner before long. What isn't to be counted is taken off, and put back when V8 takes it off again.
-  const napi_status status = napi_create_external_arraybuffer(
-      env, data, size,
-      [](napi_env at, void* memory, void*) {
-        const size_t bytes = Allocations::CountAgain(memory);
-        Allocations::Release(memory);
-        int64_t ignored;
-        if (bytes > 0) napi_adjust_external_memory(at, static_cast<int64_t>(bytes), &ignored);
-      },
-      nullptr, &result);
-  if (status == napi_ok) {
-    int64_t ignored;
-    if (use == "adopt" && Allocations::DoNotCount(data)) {
-      napi_adjust_external_memory(env, -static_cast<int64_t>(size), &ignored);
-    }
-    return Napi::Value(env, result);
-  }
-  Allocations::Release(data);
-  // Beyond Node 20's 4 GiB for an external buffer, or in a runtime that has none (V8's memory cage): unaligned memory of
-  // V8's own, which is staged when saved.
-  napi_value refused;
-  napi_get_and_clear_last_exception(env, &refused);
-  return Napi::ArrayBuffer::New(env, size);
 }
 
 Napi::Value Checksum(const Napi::CallbackInfo& info) {

@@ -35,8 +35,15 @@ class Allocations {
     uint8_t* const address = memory.get();
     if (address == nullptr) return nullptr;
     std::lock_guard lock(state.mutex);
-    state.live[address] = {std::move(memory), bytes, false};
+    state.live[address] = {std::move(memory), bytes, 0};
+    state.bytes += bytes;
     return address;
+  }
+  // Of all that is live.
+  static size_t Bytes() {
+    State& state = Get();
+    std::lock_guard lock(state.mutex);
+    return state.bytes;
   }
   // The ArrayBuffer is gone.
   static void Release(void* address) {
@@ -46,6 +53,7 @@ class Allocations {
     const auto found = state.live.find(address);
     if (found == state.live.end()) return;
     last = std::move(found->second.pin);
+    state.bytes -= found->second.bytes;
     state.live.erase(found);
   }
   // nullptr for memory that is not ours.
@@ -57,31 +65,30 @@ class Allocations {
     return found == state.live.end() ? nullptr : found->second.pin;
   }
 
-  // For memory that V8 isn't to count: whoever takes it off V8's count says so here, and whoever makes V8 take it off puts
-  // that many bytes back before. CountAgain() gives them once.
-  static bool DoNotCount(void* address) {
+  // Of memory that V8 counts in part: whoever takes bytes off V8's count says so here, and whoever makes V8 take all of it
+  // off puts them back before. CountAgain() gives them once.
+  static void Uncount(void* address, size_t bytes) {
     State& state = Get();
     std::lock_guard lock(state.mutex);
-    const auto found = state.live.find(address);
-    return found != state.live.end() && !std::exchange(found->second.uncounted, true);
+    if (const auto found = state.live.find(address); found != state.live.end()) found->second.uncounted += bytes;
   }
   static size_t CountAgain(void* address) {
     State& state = Get();
     std::lock_guard lock(state.mutex);
     const auto found = state.live.find(address);
-    if (found == state.live.end() || !std::exchange(found->second.uncounted, false)) return 0;
-    return found->second.bytes;
+    return found == state.live.end() ? 0 : std::exchange(found->second.uncounted, 0);
   }
 
  private:
   struct Live {
     Pin pin;
     size_t bytes;
-    bool uncounted;
+    size_t uncounted;
   };
   struct State {
     std::mutex mutex;
     std::unordered_map<void*, Live> live;
+    size_t bytes = 0;
     Slabs slabs;
   };
   // Never destroyed: finalizers may run after static destructors have.

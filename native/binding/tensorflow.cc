@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "binding/allocations.h"
+#include "binding/array_buffers.h"
 #include "binding/cuda_arguments.h"
 #include "binding/environment.h"
 #include "binding/events_to_js.h"
@@ -157,10 +158,7 @@ Napi::Value ProvideTensor(const Napi::CallbackInfo& info) {
   TensorFlowRuntime::SetProvision(nullptr);
   if (!executed) return env.Undefined();
   // The memory is TensorFlow's now, and never changes: JS must not reach it any more.
-  if (const size_t uncounted = Allocations::CountAgain(data); uncounted > 0) {
-    int64_t ignored;
-    napi_adjust_external_memory(env, static_cast<int64_t>(uncounted), &ignored);
-  }
+  CountWhole(env, data);
   napi_detach_arraybuffer(env, info[0]);
   return Napi::Number::New(env, static_cast<double>(reinterpret_cast<uintptr_t>(data)));
 }

@@ -91,7 +91,8 @@ export interface NativeAddon extends CudaAddon {
   /**
    * Zeroed memory, 4096-byte aligned from that size on (2 MiB from 2 MiB on), with huge pages where the kernel gives them. `use`: what
    * becomes of it, where that saves something. `fill`: it is filled before anybody sees it, and of unspecified content
-   * until then. `adopt`: filled, and then given to another owner: V8 doesn't count it, and collects no garbage for it.
+   * until then. `adopt`: filled, and then given to another owner: V8 doesn't count it, and collects no garbage for it. Of
+   * other memory it counts a part, smaller the more there is.
    */
   allocate(bytes: number, use?: 'fill' | 'adopt'): ArrayBuffer;
   /** CRC-32C of `bytes`, continuing from `initial` (unmasked, default 0). For small inputs: it runs on the JS thread. */

@@ -1,0 +1,86 @@
+#include "binding/array_buffers.h"
+
+#include <uv.h>
+
+#include <algorithm>
+#include <string>
+
+#include "binding/allocations.h"
+
+namespace tensor_checkpoint {
+namespace {
+
+// V8 counts the memory of ArrayBuffers, and collects garbage each time this much has come to it since the last time.
+constexpr double kCollectedAfter = 64 << 20;
+
+// The memory of the machine, or what a control group leaves of it.
+double MachineMemory() {
+  static const double bytes = [] {
+    const uint64_t constrained = uv_get_constrained_memory();
+    return static_cast<double>(std::min(uv_get_total_memory(), constrained == 0 ? UINT64_MAX : constrained));
+  }();
+  return bytes;
+}
+
+// How many of `size` new bytes V8 is told of, with `live` bytes there already. Told of all, it would look through its whole
+// heap 64 times while a state of 4 GiB is made, in which nothing is garbage. So it collects when there is half as much again,
+// as other heaps do, or a sixteenth of the machine's memory more: what was dropped must not push out what is in use.
+size_t Counted(size_t size, size_t live) {
+  const double most = std::max(kCollectedAfter, MachineMemory() / 16);
+  const double step = std::clamp(static_cast<double>(live) / 2, kCollectedAfter, most);
+  return static_cast<size_t>(static_cast<double>(size) * (kCollectedAfter / step));
+}
+
+void ChangeCount(napi_env env, int64_t by) {
+  int64_t ignored;
+  napi_adjust_external_memory(env, by, &ignored);
+}
+
+void Finalize(napi_env env, void* memory, void*) {
+  CountWhole(env, memory);
+  Allocations::Release(memory);
+}
+
+}  // namespace
+
+Napi::Value Allocate(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const double bytes = info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
+  if (!(bytes >= 0 && bytes <= 9007199254740991.0)) {
+    Napi::TypeError::New(env, "wrong arguments for a native function").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const auto size = static_cast<size_t>(bytes);
+  if (size == 0) return Napi::ArrayBuffer::New(env, 0);
+  const std::string use = info.Length() > 1 && info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
+  // Collecting garbage is in vain where the memory belongs to another owner before long.
+  const bool adopted = use == "adopt";
+  const size_t uncounted = adopted ? size : size - Counted(size, Allocations::Bytes());
+  uint8_t* const data = Allocations::New(size, adopted);
+  if (data == nullptr) {
+    Napi::RangeError::New(env, "can't allocate " + std::to_string(size) + " bytes").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  napi_value result;
+  if (napi_create_external_arraybuffer(env, data, size, Finalize, nullptr, &result) == napi_ok) {
+    if (uncounted > 0) {
+      Allocations::Uncount(data, uncounted);
+      ChangeCount(env, -static_cast<int64_t>(uncounted));
+    }
+    return Napi::Value(env, result);
+  }
+  Allocations::Release(data);
+  // Beyond Node 20's 4 GiB for an external buffer, or in a runtime that has none (V8's memory cage): unaligned memory of
+  // V8's own, which is staged when saved.
+  napi_value refused;
+  napi_get_and_clear_last_exception(env, &refused);
+  return Napi::ArrayBuffer::New(env, size);
+}
+
+void CountWhole(Napi::Env env, void* memory) {
+  if (const size_t uncounted = Allocations::CountAgain(memory); uncounted > 0) {
+    ChangeCount(env, static_cast<int64_t>(uncounted));
+  }
+}
+
+}  // namespace tensor_checkpoint
