@@ -11,7 +11,9 @@ ThreadPool::~ThreadPool() {
     ending_ = true;
   }
   wake_.notify_all();
+  // None leaves any more: with the end in sight they stay where they are listed.
   for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : left_) thread.join();
 }
 
 void ThreadPool::Run(std::function<void()> task) {
@@ -35,12 +37,23 @@ size_t ThreadPool::limit() const {
 
 void ThreadPool::StartIfNeeded() {
   if (tasks_.size() <= idle_ || threads_.size() >= limit_) return;
-  threads_.push_back(StartThread("tensor-ckpt", [this] { Work(); }, priority_));
+  // They have nothing left to do but to end.
+  for (std::thread& thread : left_) thread.join();
+  left_.clear();
+  threads_.push_back(StartThread(options_.name, [this] { Work(); }, options_.priority));
+}
+
+void ThreadPool::Leave() {
+  const auto own = std::find_if(threads_.begin(), threads_.end(),
+                                [](const std::thread& thread) { return thread.get_id() == std::this_thread::get_id(); });
+  left_.push_back(std::move(*own));
+  threads_.erase(own);
 }
 
 void ThreadPool::Work() {
   std::unique_lock lock(mutex_);
   for (;;) {
+    if (tasks_.empty() && idle_ >= options_.kept && !ending_) return Leave();
     ++idle_;
     wake_.wait(lock, [this] { return ending_ || !tasks_.empty(); });
     --idle_;

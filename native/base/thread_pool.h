@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <mutex>
 #include <thread>
@@ -17,7 +18,15 @@ namespace tensor_checkpoint {
 // with the pool: the destructor runs what is still queued, then joins; it must not run on one of the threads.
 class ThreadPool final : public Executor {
  public:
-  explicit ThreadPool(size_t threads, Priority priority = Priority::kNormal) : priority_(priority), limit_(threads) {}
+  struct Options {
+    Priority priority = Priority::kNormal;
+    // A literal of at most 15 characters, for the system's tools.
+    const char* name = "tensor-ckpt";
+    // Threads that stay when there is nothing to do.
+    size_t kept = SIZE_MAX;
+  };
+  explicit ThreadPool(size_t threads) : ThreadPool(threads, Options()) {}
+  ThreadPool(size_t threads, const Options& options) : options_(options), limit_(threads) {}
   ~ThreadPool() override;
 
   void Run(std::function<void()> task) override;
@@ -29,12 +38,15 @@ class ThreadPool final : public Executor {
  private:
   void Work();
   void StartIfNeeded();
+  // The calling thread is to end: whoever starts the next one joins it.
+  void Leave();
 
-  const Priority priority_;
+  const Options options_;
   mutable std::mutex mutex_;  // Guards what follows.
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;
   std::vector<std::thread> threads_;
+  std::vector<std::thread> left_;
   size_t limit_;
   size_t idle_ = 0;
   bool ending_ = false;

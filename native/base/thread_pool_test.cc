@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <iterator>
 #include <latch>
 #include <memory>
 #include <mutex>
@@ -104,6 +107,24 @@ TEST(ThreadPool, GrowsToWhatIsReservedAndNeverShrinks) {
   together.wait();
 }
 
+size_t ThreadsOfThisProcess() {
+  return static_cast<size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}));
+}
+
+TEST(ThreadPool, EndsThreadsThatAreIdleBesideThoseThatItKeeps) {
+  constexpr size_t kThreads = 8;
+  const size_t before = ThreadsOfThisProcess();
+  ThreadPool pool(kThreads, {.kept = 2});
+  for (int round = 0; round < 3; ++round) {
+    std::latch together(kThreads);
+    for (size_t task = 0; task < kThreads; ++task) pool.Run([&] { together.arrive_and_wait(); });
+    together.wait();
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (ThreadsOfThisProcess() > before + 2 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    EXPECT_EQ(ThreadsOfThisProcess(), before + 2);
+  }
+}
+
 TEST(ThreadPool, EndsACapturesLifeWithItsTask) {
   auto value = std::make_shared<int>(1);
   const std::weak_ptr<int> watched = value;
@@ -139,7 +160,7 @@ TEST(ThreadPool, GivesThreadsThePriorityItWasMadeWith) {
   for (const Priority priority : {Priority::kNormal, Priority::kBackground}) {
     int inside = -1;
     std::latch done(1);
-    ThreadPool pool(1, priority);
+    ThreadPool pool(1, {.priority = priority});
     pool.Run([&] {
       inside = getpriority(PRIO_PROCESS, 0);
       done.count_down();

@@ -56,8 +56,8 @@ RunningProgram::RunningProgram(Engine& engine) : engine_(engine) {
 }
 
 RunningProgram::~RunningProgram() {
-  if (driver_.joinable()) driver_.join();
-  std::lock_guard lock(engine_.mutex_);
+  std::unique_lock lock(engine_.mutex_);
+  engine_.ended_.wait(lock, [this] { return ended_; });
   engine_.programs_.erase(this);
 }
 
@@ -76,7 +76,7 @@ void Engine::AbortAllAndWait() {
 }
 
 bool Engine::AllEnded() const {
-  return std::all_of(programs_.begin(), programs_.end(), [](RunningProgram* program) { return program->ended_.load(); });
+  return std::all_of(programs_.begin(), programs_.end(), [](RunningProgram* program) { return program->ended_; });
 }
 
 template <typename Body>
@@ -84,10 +84,10 @@ std::unique_ptr<RunningProgram> Engine::Start(const TransferOptions& options, Bo
   Crew& crew = options.background ? background_ : crew_;
   crew.pool.Reserve(std::min<uint32_t>(ThreadsFor(options), 256));
   auto running = std::make_unique<RunningProgram>(*this);
-  // Of normal priority even in the background, where it leaves all work to the crew: what it starts lives on, such as the
-  // threads of devices, and would never get out of the background again.
-  running->driver_ = StartThread("tensor-ckpt-run", [this, &crew, program = running.get(), body = std::move(body)]() mutable {
-    body(crew, program->aborted_);
+  drivers_.Run([this, &crew, program = running.get(), body = std::make_shared<Body>(std::move(body))]() mutable {
+    (*body)(crew, program->aborted_);
+    // What it holds is its caller's, too.
+    body.reset();
     std::lock_guard lock(mutex_);
     program->ended_ = true;
     if (AllEnded()) staging_.Rest();

@@ -7,7 +7,6 @@
 #include <memory>
 #include <mutex>
 #include <set>
-#include <thread>
 
 #include "base/thread_pool.h"
 #include "device/cuda_devices.h"
@@ -32,13 +31,12 @@ class RunningProgram {
   friend class Engine;
   Engine& engine_;
   std::atomic<bool> aborted_ = false;
-  std::atomic<bool> ended_ = false;
-  std::thread driver_;
+  bool ended_ = false;  // Guarded by the engine's mutex.
 };
 
 // Threads of one priority, and the file system whose requests they carry out.
 struct Crew {
-  explicit Crew(Priority priority) : pool(ThreadsFor({}), priority), file_system(MakeFileSystem(&pool)) {}
+  explicit Crew(Priority priority) : pool(ThreadsFor({}), {.priority = priority}), file_system(MakeFileSystem(&pool)) {}
   ThreadPool pool;
   ChosenFileSystem file_system;
 };
@@ -80,6 +78,11 @@ class Engine {
   std::mutex mutex_;  // Guards what follows.
   std::condition_variable ended_;
   std::set<RunningProgram*> programs_;
+  // One for each program under way, and some for the next ones: to start a thread takes a quarter of a millisecond, which
+  // is much of a small save. Of normal priority also for programs in the background, which leave all work to their crew:
+  // what a driver starts lives on, such as the threads of devices, and would never get out of the background again.
+  // Ends first: drivers use all of the above.
+  ThreadPool drivers_{SIZE_MAX, {.name = "tensor-ckpt-run", .kept = 4}};
 };
 
 }  // namespace tensor_checkpoint
