@@ -15,10 +15,11 @@ import { basename, dirname } from 'node:path';
 import { dataPath, indexPath, openBundle } from '../bundle/index.ts';
 import { describeValue, invalidArgument } from '../errors.ts';
 import type { SaveProgram, SaveProgramOptions, Step } from '../native/contract.ts';
-import { makeDirectoriesSync, readDirectorySync, runSave, type SaveStats } from '../native/engine.ts';
+import { runSave, type SaveStats } from '../native/engine.ts';
 import { absolutePrefix } from './checkpoint.ts';
 import { checkpointFiles } from './checkpoint-files.ts';
 import { commitSteps, deletionSteps, noData, publication, type StatePublication, unlinkAll } from './commit.ts';
+import { Directories } from './directories.ts';
 import { enterPrefix, leavePrefix } from './lanes.ts';
 import { optionsObject } from './option-checks.ts';
 import { temporaryName } from './temporary-names.ts';
@@ -100,13 +101,11 @@ async function link(
   extras: LinkExtras,
 ): Promise<LinkResult> {
   const { shardCount } = await openBundle(from, { signal });
-  const created = [...(extras.createdDirectories ?? [])];
-  const names = readDirectorySync(dirname(to));
-  if (names === null) created.push(...makeDirectoriesSync(dirname(to)));
-  else refuseExisting(to, names);
-  const state = planState(to, extras.finish, created);
+  const directories = new Directories(extras.createdDirectories);
+  refuseExisting(to, directories.make(dirname(to)));
+  const state = planState(to, extras.finish, directories);
   const options = { threads: 0, stagingBytes: 0, copy: false, durable, direct: false, progress: false };
-  const program = composeLink({ from, to, shardCount, createdDirectories: created, state, options });
+  const program = composeLink({ from, to, shardCount, createdDirectories: directories.created, state, options });
   const onWarning = extras.onWarning;
   const run = runSave(program, {
     signal,

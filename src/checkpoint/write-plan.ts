@@ -2,9 +2,9 @@ import { basename, dirname } from 'node:path';
 import { type BundlePlan, indexPath, type PlanOptions, parseDataName } from '../bundle/index.ts';
 import { invalidArgument } from '../errors.ts';
 import { ExtentKind, gpuDirectUse, type SaveProgramOptions } from '../native/contract.ts';
-import { makeDirectoriesSync, readDirectorySync } from '../native/engine.ts';
 import { checkpointFiles, dataFiles } from './checkpoint-files.ts';
 import type { StatePublication } from './commit.ts';
+import type { Directories } from './directories.ts';
 import type { NormalizedWriteOptions } from './options.ts';
 import type { WriteRequest } from './write-handle.ts';
 
@@ -20,14 +20,9 @@ export interface Place {
   readonly replaced: readonly string[] | undefined;
 }
 
-/** Looks at a prefix, and makes its directory where there is none. `created` gets the directories made. */
-export function placeFiles(prefix: string, created: string[]): Place {
-  const directory = dirname(prefix);
-  let names: readonly string[] | null = readDirectorySync(directory);
-  if (names === null) {
-    created.push(...makeDirectoriesSync(directory));
-    names = [];
-  }
+/** Looks at a prefix, and makes its directory where there is none. */
+export function placeFiles(prefix: string, directories: Directories): Place {
+  const names = directories.make(dirname(prefix));
   const data = dataFiles(prefix, names);
   return { prefix, data, replaced: names.includes(basename(indexPath(prefix))) ? data : undefined };
 }
@@ -38,21 +33,13 @@ export function planOptions({ prefix, data }: Place, { shards, maxShardBytes }: 
   return { prefix, shards, maxShardBytes, avoidShardCounts };
 }
 
-/** Asks for the state file of a write, and lists the files of what it deletes. `created` gets the directories made. */
+/** Asks for the state file of a write, makes its directory where there is none, and lists the files of what it deletes. */
 export function planState(
   prefix: string,
   finish: WriteRequest['finish'],
-  created: string[],
+  directories: Directories,
 ): StatePublication | undefined {
-  const listings = new Map<string, readonly string[]>();
-  const existingFiles = (directory: string): readonly string[] => {
-    let names: readonly string[] | undefined = listings.get(directory);
-    if (names === undefined) {
-      names = readDirectorySync(directory) ?? [];
-      listings.set(directory, names);
-    }
-    return names;
-  };
+  const existingFiles = (directory: string): readonly string[] => directories.names(directory);
   const request = finish?.({ existingFiles });
   if (request === undefined) return undefined;
   const { path, text, previous } = request.stateFile;
@@ -61,7 +48,7 @@ export function planState(
       path,
     });
   }
-  if (readDirectorySync(dirname(path)) === null) created.push(...makeDirectoriesSync(dirname(path)));
+  directories.make(dirname(path));
   return {
     path,
     text,

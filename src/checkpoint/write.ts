@@ -6,6 +6,7 @@ import { deferred, ONE_TURN, runSteps, ShortTurns, type Steps, wait } from '../s
 import { type Capturer, Frozen } from './capture.ts';
 import { removeFiles } from './checkpoint-files.ts';
 import { composeSave, composeState } from './commit.ts';
+import { Directories } from './directories.ts';
 import { announceWrite, enterPrefix, type Lane, leavePrefix } from './lanes.ts';
 import type { NormalizedWriteOptions } from './options.ts';
 import type { TrackableNode } from './trackable.ts';
@@ -175,17 +176,17 @@ export class Write implements WriteHandle {
     const { columns, tensors } = yield* this.#host.capturer.capture(tree, frozen, turns);
     this.#stopIfFailed();
 
-    const created = [...(createdDirectories ?? [])];
-    const place = placeFiles(this.path, created);
+    const directories = new Directories(createdDirectories);
+    const place = placeFiles(this.path, directories);
     const { replaced } = place;
     const plan = yield* this.#host.planner.planColumns(columns, planOptions(place, this.#options), turns);
     this.#stopIfFailed();
     // From here to the submission nothing waits.
     const withCallbacks = this.#options.writeCallbacks.length > 0;
-    const state = withCallbacks ? undefined : planState(this.path, this.#extras.finish, created);
+    const state = withCallbacks ? undefined : planState(this.path, this.#extras.finish, directories);
     const options = programOptions(this.#options, plan);
     const run = this.#submit(
-      composeSave({ prefix: this.path, plan, replaced, createdDirectories: created, state, options }),
+      composeSave({ prefix: this.path, plan, replaced, createdDirectories: directories.created, state, options }),
       plan,
     );
     this.#releaseWhenCaptured(run);
@@ -266,7 +267,7 @@ export class Write implements WriteHandle {
       throw await this.#takeBack(error, replaced, 'A write callback failed: ');
     }
     try {
-      const state = planState(this.path, this.#extras.finish, []);
+      const state = planState(this.path, this.#extras.finish, new Directories());
       const options = programOptions(this.#options, undefined);
       if (state !== undefined) await this.#follow(this.#submit(composeState(state, options)), undefined);
     } catch (error) {
