@@ -1,8 +1,8 @@
 // @ts-check
 // A small durable save costs its flushes and little else: four, one after the other, by the commit protocol. Compared with
-// plain flushes of the same disk, in turns.
+// plain flushes of the same disk, and with the same bytes in one new file, in turns.
 import { spawnSync } from 'node:child_process';
-import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { flushesOf, parseStrace } from '../lib/flushes.js';
 import { makeLayout } from '../lib/layouts.js';
 import { markdownTable } from '../lib/markdown.js';
@@ -31,7 +31,9 @@ export async function run(context) {
   const ours = new Ours(workspace, order);
   const file = openSync(workspace.path('flush'), 'w');
   const block = Buffer.alloc(4096, 0xa5);
+  const state = Buffer.alloc(BYTES, 0xa5);
   const flushes = [];
+  const plain = [];
   const saves = [];
   for (let index = 0; index < SAVES; index++) {
     progress(`small saves: ${index + 1} of ${SAVES}`);
@@ -42,6 +44,7 @@ export async function run(context) {
       fdatasyncSync(file);
       flushes.push((performance.now() - start) / 1000);
     }
+    plain.push(plainSeconds(workspace.path('plain'), state));
     saves.push((await ours.save()).seconds);
   }
   closeSync(file);
@@ -58,11 +61,24 @@ export async function run(context) {
     save,
     save99: quantile(saves, 0.99),
     flush,
+    plain: summarize(plain),
     allowed,
     ofAllowed: save.median / allowed,
     flushes: counted,
-    samples: { saves, flushes },
+    samples: { saves, flushes, plain },
   };
+}
+
+/** How long a program takes that only makes a durable file of these bytes. @param {string} path @param {Buffer} bytes */
+function plainSeconds(path, bytes) {
+  const start = performance.now();
+  const file = openSync(path, 'wx');
+  writeSync(file, bytes);
+  fdatasyncSync(file);
+  closeSync(file);
+  const seconds = (performance.now() - start) / 1000;
+  rmSync(path);
+  return seconds;
 }
 
 /** Saves under strace, in a run of its own: tracing costs time. @param {import('../instrument.js').Context} context @param {import('../lib/ours.js').OurOrder} order */
@@ -79,7 +95,7 @@ async function countFlushes({ workspace, progress }, order) {
 }
 
 /** @param {Awaited<ReturnType<typeof run>>} result */
-export function describe({ save, save99, flush, allowed, ofAllowed, flushes }) {
+export function describe({ save, save99, flush, plain, allowed, ofAllowed, flushes }) {
   return markdownTable(
     ['a checkpoint of 1 MiB, durable', ''],
     [
@@ -89,6 +105,7 @@ export function describe({ save, save99, flush, allowed, ofAllowed, flushes }) {
         `${FLUSHES} of them and ${formatTime(ALLOWANCE_SECONDS)}`,
         `${formatTime(allowed)}: the save takes ${ofAllowed.toFixed(2)} of that`,
       ],
+      ['one new file of 1 MiB, written and fdatasynced by a plain program', formatSummary(plain, formatTime)],
       [
         'flushes (strace)',
         flushes
