@@ -40,17 +40,17 @@ export class ArrayChildren implements ChildList {
 /** The values of an object, by names of its own. */
 export class ObjectChildren implements ChildList {
   readonly #object: Readonly<Record<string, unknown>>;
+  readonly #list: () => readonly string[];
   #names: readonly string[] | undefined;
 
-  /** @param names in their order; all, where none are given. */
-  constructor(object: Readonly<Record<string, unknown>>, names?: readonly string[]) {
+  /** @param list the names in their order. Called when they are first needed: whoever only looks for children needs none. */
+  constructor(object: Readonly<Record<string, unknown>>, list = (): readonly string[] => Object.keys(object)) {
     this.#object = object;
-    this.#names = names;
+    this.#list = list;
   }
 
-  /** Listed when they are first needed: whoever only looks for children needs none. */
   #listed(): readonly string[] {
-    this.#names ??= Object.keys(this.#object);
+    this.#names ??= this.#list();
     return this.#names;
   }
 
