@@ -83,7 +83,7 @@ export function keptWith<T extends object>(tensor: HostTensor, make: (tensor: Ho
  */
 export class HostTensor<D extends DType = DType> {
   static {
-    Object.defineProperty(this.prototype, brand, { value: true });
+    Object.defineProperty(HostTensor.prototype, brand, { value: true });
     numberOf = (value) => (#number in value ? value.#number : -1);
     keptBy = <T extends object>(tensor: HostTensor, make: (tensor: HostTensor) => T): T => {
       if (!(#number in tensor)) return make(tensor);
