@@ -1,6 +1,7 @@
-// Runs the tests of TensorFlow.js with other versions of Node, which npm has as packages: the addon speaks Node-API, so
-// that the one that is built serves them all. On its cpu backend everywhere; with tfjs-node, if it was built
-// (scripts/tfjs-node.mjs), up to Node 22, since tfjs-node 4.22 fails from 23 on. Interop with Python is left to `npm test`.
+// Runs the tests of the addon and of TensorFlow.js with other versions of Node, which npm has as packages: the addon speaks
+// Node-API, so that the one that is built serves them all. TensorFlow.js on its cpu backend everywhere; with tfjs-node, if it
+// was built (scripts/tfjs-node.mjs), up to Node 22, since tfjs-node 4.22 fails from 23 on. Interop with Python is left to
+// `npm test`.
 // Arguments: the versions. Default: 22 and 24, without the one that runs this.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +20,11 @@ for (const version of versions) {
     process.exit(2);
   }
   console.log(`Node ${version}:`);
-  const suites = ['test/tfjs/', ...(Number.parseInt(version, 10) <= TFJS_NODE_UP_TO ? ['test/tfjs-node/'] : [])];
+  const suites = [
+    'test/tfjs/',
+    'test/native/',
+    ...(Number.parseInt(version, 10) <= TFJS_NODE_UP_TO ? ['test/tfjs-node/'] : []),
+  ];
   const vitest = ['node', 'node_modules/vitest/vitest.mjs', 'run', ...suites];
   const { status } = spawnSync('npx', ['--yes', '--package', `node@${version}`, ...vitest], {
     cwd: root,

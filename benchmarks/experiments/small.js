@@ -44,8 +44,8 @@ export async function run(context) {
       fdatasyncSync(file);
       flushes.push((performance.now() - start) / 1000);
     }
-    plain.push(plainSeconds(workspace.path('plain'), state));
     saves.push((await ours.save()).seconds);
+    plain.push(plainSeconds(workspace.path('plain'), state));
   }
   closeSync(file);
   await ours.end();
@@ -69,7 +69,7 @@ export async function run(context) {
   };
 }
 
-/** How long a program takes that only makes a durable file of these bytes. @param {string} path @param {Buffer} bytes */
+/** How long a program takes that only writes these bytes to a new file and flushes it. @param {string} path @param {Buffer} bytes */
 function plainSeconds(path, bytes) {
   const start = performance.now();
   const file = openSync(path, 'wx');

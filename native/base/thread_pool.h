@@ -15,7 +15,8 @@
 namespace tensor_checkpoint {
 
 // Threads that run tasks in the order of their arrival. They start with the first task that finds none idle, and end
-// with the pool: the destructor runs what is still queued, then joins; it must not run on one of the threads.
+// when more are idle than are to be kept, and with the pool: the destructor runs what is still queued, then joins; it must
+// not run on one of the threads.
 class ThreadPool final : public Executor {
  public:
   struct Options {

@@ -164,6 +164,9 @@ Napi::Value Info(const Napi::CallbackInfo& info) {
   object.Set("threads", Napi::Number::New(info.Env(), Environment::Of(info.Env()).engine().pool().limit()));
   object.Set("io", Environment::Of(info.Env()).engine().io());
   object.Set("version", kVersion);
+  int64_t counted = 0;
+  napi_adjust_external_memory(info.Env(), 0, &counted);
+  object.Set("countedBytes", Napi::Number::New(info.Env(), static_cast<double>(counted)));
   return object;
 }
 

@@ -65,8 +65,8 @@ class Allocations {
     return found == state.live.end() ? nullptr : found->second.pin;
   }
 
-  // Of memory that V8 counts in part: whoever takes bytes off V8's count says so here, and whoever makes V8 take all of it
-  // off puts them back before. CountAgain() gives them once.
+  // Of memory that V8 counts in part: whoever takes bytes off V8's count says so here, and puts them back when V8 takes
+  // all of it off. CountAgain() gives them once.
   static void Uncount(void* address, size_t bytes) {
     State& state = Get();
     std::lock_guard lock(state.mutex);

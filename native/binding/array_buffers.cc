@@ -22,9 +22,17 @@ double MachineMemory() {
   return bytes;
 }
 
+// Whether V8's count may be less than what it takes off later: up to Node 22 it only looks at how much has come since its
+// last collection; a newer one ends the process when more is taken off than there is.
+bool MayCountLess(napi_env env) {
+  const napi_node_version* version = nullptr;
+  return napi_get_node_version(env, &version) == napi_ok && version->major <= 22;
+}
+
 // How many of `size` new bytes V8 is told of, with `live` bytes there already. Told of all, it would look through its whole
 // heap 64 times while a state of 4 GiB is made, in which nothing is garbage. So it collects when there is half as much again,
 // as other heaps do, or a sixteenth of the machine's memory more: what was dropped must not push out what is in use.
+// (A buffer of more than kCollectedAfter is counted as a whole first, and may still set off a collection of its own.)
 size_t Counted(size_t size, size_t live) {
   const double most = std::max(kCollectedAfter, MachineMemory() / 16);
   const double step = std::clamp(static_cast<double>(live) / 2, kCollectedAfter, most);
@@ -36,6 +44,7 @@ void ChangeCount(napi_env env, int64_t by) {
   napi_adjust_external_memory(env, by, &ignored);
 }
 
+// V8 has taken all of the buffer off its count by now.
 void Finalize(napi_env env, void* memory, void*) {
   CountWhole(env, memory);
   Allocations::Release(memory);
@@ -55,7 +64,9 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   const std::string use = info.Length() > 1 && info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
   // Collecting garbage is in vain where the memory belongs to another owner before long.
   const bool adopted = use == "adopt";
-  const size_t uncounted = adopted ? size : size - Counted(size, Allocations::Bytes());
+  static const bool counts_less = MayCountLess(env);
+  const size_t counted = adopted ? 0 : Counted(size, Allocations::Bytes());
+  const size_t uncounted = counts_less ? size - counted : 0;
   uint8_t* const data = Allocations::New(size, adopted);
   if (data == nullptr) {
     Napi::RangeError::New(env, "can't allocate " + std::to_string(size) + " bytes").ThrowAsJavaScriptException();

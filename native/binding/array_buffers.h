@@ -8,7 +8,7 @@ namespace tensor_checkpoint {
 // `allocate` of the contract.
 Napi::Value Allocate(const Napi::CallbackInfo& info);
 
-// To be called before an ArrayBuffer of allocate()'s is detached: V8 will take all of it off its count.
+// To be called when V8 takes all of an ArrayBuffer of allocate()'s off its count, before or after: such as when it is detached.
 void CountWhole(Napi::Env env, void* memory);
 
 }  // namespace tensor_checkpoint

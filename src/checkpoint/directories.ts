@@ -25,6 +25,11 @@ export class Directories {
     return this.#keep(directory, names ?? []);
   }
 
+  /** Forgets what was listed: it may have changed. */
+  forget(): void {
+    this.#names.clear();
+  }
+
   #keep(directory: string, names: readonly string[]): readonly string[] {
     this.#names.set(directory, names);
     return names;

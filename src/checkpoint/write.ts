@@ -181,6 +181,8 @@ export class Write implements WriteHandle {
     const { replaced } = place;
     const plan = yield* this.#host.planner.planColumns(columns, planOptions(place, this.#options), turns);
     this.#stopIfFailed();
+    // Others may have written there while this was planned.
+    if (turns !== ONE_TURN) directories.forget();
     // From here to the submission nothing waits.
     const withCallbacks = this.#options.writeCallbacks.length > 0;
     const state = withCallbacks ? undefined : planState(this.path, this.#extras.finish, directories);

@@ -72,6 +72,8 @@ export interface EngineInfo {
   readonly io: 'threads' | 'uring';
   /** The engine's version. */
   readonly version: string;
+  /** Bytes outside of its heap that V8 knows of, which decide when it collects garbage. See {@link NativeAddon.allocate}. */
+  readonly countedBytes: number;
 }
 
 /**
@@ -92,7 +94,7 @@ export interface NativeAddon extends CudaAddon {
    * Zeroed memory, 4096-byte aligned from that size on (2 MiB from 2 MiB on), with huge pages where the kernel gives them. `use`: what
    * becomes of it, where that saves something. `fill`: it is filled before anybody sees it, and of unspecified content
    * until then. `adopt`: filled, and then given to another owner: V8 doesn't count it, and collects no garbage for it. Of
-   * other memory it counts a part, smaller the more there is.
+   * other memory it counts a part, smaller the more there is. (From Node 23 on it counts all.)
    */
   allocate(bytes: number, use?: 'fill' | 'adopt'): ArrayBuffer;
   /** CRC-32C of `bytes`, continuing from `initial` (unmasked, default 0). For small inputs: it runs on the JS thread. */

@@ -129,8 +129,8 @@ export class HostTensor<D extends DType = DType> {
 
   /**
    * A tensor in new, zeroed memory that is aligned for direct I/O, so that it is saved and restored without a copy.
-   * Strings start empty. V8 is told of a part of that memory, so that it doesn't collect garbage for every 64 MiB of a large
-   * state: `process.memoryUsage()` has all of it in `arrayBuffers`, and that part in `external`.
+   * Strings start empty. Up to Node 22, V8 is told of a part of that memory, so that it doesn't collect garbage for every
+   * 64 MiB of a large state. `process.memoryUsage().external` has all of it.
    *
    * @throws CheckpointError INVALID_ARGUMENT for a bad dtype or shape, OUT_OF_RANGE if it is larger than memory allows.
    */

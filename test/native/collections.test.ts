@@ -1,7 +1,8 @@
+import { totalmem } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { allocate } from '../../src/native/engine.ts';
+import { allocate, engineInfo } from '../../src/native/engine.ts';
 import { compileChild, startChild } from '../support/child.ts';
 
 async function make(which: 'kept' | 'dropped'): Promise<{ collections: number; most: number }> {
@@ -14,8 +15,14 @@ async function make(which: 'kept' | 'dropped'): Promise<{ collections: number; m
   return JSON.parse(output);
 }
 
+/** It may be less than a control group leaves. */
+const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+const node = Number.parseInt(process.versions.node, 10);
+
 describe('V8', () => {
-  it('does not collect garbage again and again while a large state is made', async () => {
+  it('does not collect garbage again and again while a large state is made', async (context) => {
+    if (node > 22) context.skip(`Node ${node} counts all memory outside of its heap`);
+    if (memory < 2 ** 33) context.skip('the less memory the machine has, the more often V8 collects: 8 GiB are needed');
     // Told of every byte of the 4 GiB, it does 60 times.
     expect((await make('kept')).collections).toBeLessThan(25);
   });
@@ -25,7 +32,7 @@ describe('V8', () => {
     expect((await make('dropped')).most).toBeLessThan(2 ** 30);
   });
 
-  it('counts memory outside of its heap as it was once that is gone', async () => {
+  it('counts what lies outside of its heap as before once that is gone', async () => {
     setFlagsFromString('--expose-gc');
     const gc = runInNewContext('gc') as () => void;
     const settled = async () => {
@@ -34,12 +41,15 @@ describe('V8', () => {
         // Node runs finalizers of dropped buffers on later turns.
         await new Promise(setImmediate);
       }
-      return process.memoryUsage().external;
+      return engineInfo().countedBytes;
     };
     const before = await settled();
     (() => {
       const kept = [allocate(2 ** 28)];
       for (let i = 0; i < 64; i++) kept.push(allocate(2 ** 22));
+      const counted = engineInfo().countedBytes - before;
+      expect(counted).toBeGreaterThan(2 ** 27);
+      if (node <= 22) expect(counted).toBeLessThan(2 ** 29 * 0.9);
     })();
     expect(Math.abs((await settled()) - before)).toBeLessThan(2 ** 22);
   });

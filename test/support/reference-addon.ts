@@ -337,5 +337,5 @@ const addon: NativeAddon = {
       return made;
     }),
   lockDirectorySync: () => ({ release() {} }),
-  info: () => ({ checksum: 'reference', io: 'threads', threads: 1, version: 'reference' }),
+  info: () => ({ checksum: 'reference', io: 'threads', threads: 1, version: 'reference', countedBytes: 0 }),
 };
