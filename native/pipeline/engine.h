@@ -78,8 +78,8 @@ class Engine {
   std::mutex mutex_;  // Guards what follows.
   std::condition_variable ended_;
   std::set<RunningProgram*> programs_;
-  // One for each program under way, and some for the next ones: to start a thread takes a quarter of a millisecond, which
-  // is much of a small save. Of normal priority also for programs in the background, which leave all work to their crew:
+  // One for each program under way, and some that stay for the next ones: hundreds of tensors asked for at once would start
+  // and end a thread each. Of normal priority also for programs in the background, which leave all work to their crew:
   // what a driver starts lives on, such as the threads of devices, and would never get out of the background again.
   // Ends first: drivers use all of the above.
   ThreadPool drivers_{SIZE_MAX, {.name = "tensor-ckpt-run", .kept = 4}};

@@ -4,7 +4,7 @@ import { elementCount } from '../tensor/shape.ts';
 import { maskCrc } from './crc.ts';
 import { type Layout, layOut, type ShardRequest } from './layout.ts';
 import { EntryEncoder, encodeHeader } from './messages.ts';
-import { sortedNumbers } from './sort.ts';
+import { sortedNumbers, sortsAsBytes } from './sort.ts';
 import { compareBytes } from './table-format.ts';
 import { TableWriter } from './table-writer.ts';
 import type { WireWriter } from './wire-writer.ts';
@@ -81,8 +81,7 @@ export function* sortedByBytes(keys: readonly string[], turns: Turns): Steps<Uin
   const count = keys.length;
   let plain = true;
   yield* inTurns(turns, count, (first, end) => {
-    // From U+D800 on, UTF-16 code units sort otherwise than UTF-8 bytes.
-    for (let i = first; plain && i < end; i++) plain = !/[\ud800-\uffff]/.test(keys[i]!);
+    for (let i = first; plain && i < end; i++) plain = sortsAsBytes(keys[i]!);
   });
   if (plain) return yield* sortedNumbers(count, (a, b) => compareText(keys[a]!, keys[b]!), turns);
   const bytes = new Array<Buffer>(count);

@@ -1,3 +1,4 @@
+import { sortsAsBytes } from '../bundle/sort.ts';
 import { describeValue, invalidArgument } from '../errors.ts';
 import { type ChildList, ObjectChildren } from './child-list.ts';
 import type { Counter } from './counter.ts';
@@ -54,10 +55,10 @@ export class RootObjects {
   }
 }
 
-/** As Python compares text. JavaScript compares UTF-16 units, which is the same below the surrogates, and far faster. */
+/** As Python compares text. By < where that is the same: it is far faster. */
 function sortedByCodePoint(names: readonly string[]): string[] {
   const sorted = [...names];
-  if (!names.some((name) => /[\ud800-\uffff]/.test(name))) return sorted.sort();
+  if (names.every(sortsAsBytes)) return sorted.sort();
   return sorted.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 

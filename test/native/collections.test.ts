@@ -1,9 +1,8 @@
 import { totalmem } from 'node:os';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { allocate, engineInfo } from '../../src/native/engine.ts';
 import { compileChild, startChild } from '../support/child.ts';
+import { countedWhenCollected } from '../support/collected.ts';
 
 async function make(which: 'kept' | 'dropped'): Promise<{ collections: number; most: number }> {
   const child = startChild(await compileChild(new URL('./collections-child.ts', import.meta.url)), [which]);
@@ -33,17 +32,7 @@ describe('V8', () => {
   });
 
   it('counts what lies outside of its heap as before once that is gone', async () => {
-    setFlagsFromString('--expose-gc');
-    const gc = runInNewContext('gc') as () => void;
-    const settled = async () => {
-      for (let i = 0; i < 3; i++) {
-        gc();
-        // Node runs finalizers of dropped buffers on later turns.
-        await new Promise(setImmediate);
-      }
-      return engineInfo().countedBytes;
-    };
-    const before = await settled();
+    const before = await countedWhenCollected();
     (() => {
       const kept = [allocate(2 ** 28)];
       for (let i = 0; i < 64; i++) kept.push(allocate(2 ** 22));
@@ -51,6 +40,6 @@ describe('V8', () => {
       expect(counted).toBeGreaterThan(2 ** 27);
       if (node <= 22) expect(counted).toBeLessThan(2 ** 29 * 0.9);
     })();
-    expect(Math.abs((await settled()) - before)).toBeLessThan(2 ** 22);
+    expect(Math.abs((await countedWhenCollected()) - before)).toBeLessThan(2 ** 22);
   });
 });

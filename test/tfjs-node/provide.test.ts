@@ -1,6 +1,4 @@
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
 import { Checkpoint } from '../../src/checkpoint/index.ts';
 import { allocate } from '../../src/native/engine.ts';
@@ -10,6 +8,7 @@ import { tfjs } from '../../src/tfjs/index.ts';
 import { execute, type TensorFlowLink } from '../../src/tfjs/node-backend.ts';
 import { Runtime } from '../../src/tfjs/runtime.ts';
 import type { TfTensor } from '../../src/tfjs/types.ts';
+import { countedWhenCollected } from '../support/collected.ts';
 import { testDirectories } from '../support/directory.ts';
 import { describeWithTfjsNode, loadTfjsNode } from '../support/tfjs-node.ts';
 import { HeldSnapshot } from './held.ts';
@@ -107,26 +106,16 @@ describeWithTfjsNode('tensors that TensorFlow makes of restored memory', () => {
   });
 
   it("leave V8's count of outside memory as it was, adopted or dropped", async () => {
-    setFlagsFromString('--expose-gc');
-    const gc = runInNewContext('gc') as () => void;
-    const settled = async () => {
-      for (let i = 0; i < 3; i++) {
-        gc();
-        // Node runs finalizers of dropped buffers on later turns.
-        await new Promise(setImmediate);
-      }
-      return process.memoryUsage().external;
-    };
     const variable = tf.variable(tf.fill([2 ** 20], 1));
     const prefix = join(directory(), 'ckpt');
     const checkpoint = new Checkpoint({ variable }, { adapters: [adapter] });
     await checkpoint.write(prefix);
     await checkpoint.read(prefix);
-    const before = await settled();
+    const before = await countedWhenCollected();
     for (let i = 0; i < 8; i++) await checkpoint.read(prefix);
     for (let i = 0; i < 8; i++) allocate(2 ** 22, 'adopt');
     // 32 MiB were adopted and 32 MiB dropped: counted wrongly, one of them would show.
-    expect(Math.abs((await settled()) - before)).toBeLessThan(2 ** 22);
+    expect(Math.abs((await countedWhenCollected()) - before)).toBeLessThan(2 ** 22);
     variable.dispose();
   });
 
