@@ -16,6 +16,7 @@
         '<!@(node -p "require(\'fs\').readdirSync(\'native/io\').filter(f => /\\.cc$/.test(f) && !/_(test|bench)\\.cc$/.test(f)).map(f => \'native/io/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/device\').filter(f => /\\.cc$/.test(f) && !/_test\\.cc$/.test(f)).map(f => \'native/device/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/pipeline\').filter(f => /\\.cc$/.test(f) && !/_(test|bench)\\.cc$/.test(f)).map(f => \'native/pipeline/\' + f).join(\' \')")',
+        '<!@(node -p "require(\'fs\').readdirSync(\'native/format\').filter(f => /\\.cc$/.test(f) && !/_test\\.cc$/.test(f)).map(f => \'native/format/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/tensorflow\').filter(f => /\\.cc$/.test(f) && !/_test\\.cc$/.test(f)).map(f => \'native/tensorflow/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/binding\').filter(f => /\\.cc$/.test(f)).map(f => \'native/binding/\' + f).join(\' \')")',
       ],

@@ -89,7 +89,7 @@ const parts = options.sanitize === undefined ? 1 : availableParallelism();
 const binary = join(buildDirectory, 'native_tests');
 const environment = {
   UBSAN_OPTIONS: 'print_stacktrace=1',
-  TSAN_OPTIONS: `suppressions=${join(sourceDirectory, 'tsan_suppressions.txt')}`,
+  TSAN_OPTIONS: `suppressions=${join(sourceDirectory, 'tsan_suppressions.txt')}:allocator_may_return_null=1`,
   // Allocations that can't be served must fail as they do in production, not end the process.
   ASAN_OPTIONS: 'allocator_may_return_null=1:detect_stack_use_after_return=1',
 };

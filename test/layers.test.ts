@@ -26,7 +26,8 @@ const nativeLayers: Record<string, readonly string[]> = {
   device: ['base'],
   pipeline: ['base', 'checksum', 'io', 'device'],
   tensorflow: ['base'],
-  binding: ['base', 'checksum', 'io', 'device', 'pipeline', 'tensorflow'],
+  format: ['base'],
+  binding: ['base', 'checksum', 'io', 'device', 'pipeline', 'tensorflow', 'format'],
 };
 
 function files(directory: string, ending: RegExp): string[] {

@@ -7,6 +7,7 @@
 #include "binding/buffer_table.h"
 #include "binding/cuda.h"
 #include "binding/device_memory.h"
+#include "binding/encoders.h"
 #include "binding/environment.h"
 #include "binding/events_to_js.h"
 #include "binding/node_api.h"
@@ -184,6 +185,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("readDirectorySync", Napi::Function::New<ReadDirectorySync>(env));
   exports.Set("makeDirectoriesSync", Napi::Function::New<MakeDirectoriesSync>(env));
   exports.Set("lockDirectorySync", Napi::Function::New<LockDirectorySync>(env));
+  ExportEncoders(env, exports);
   ExportTensorFlow(env, exports);
   exports.Set("info", Napi::Function::New<Info>(env));
   ExportCuda(env, exports);

@@ -85,6 +85,7 @@ std::span<const T> JsReader::Typed(Napi::Object object, const char* name, napi_t
 
 template std::span<const double> JsReader::Typed(Napi::Object, const char*, napi_typedarray_type);
 template std::span<const uint32_t> JsReader::Typed(Napi::Object, const char*, napi_typedarray_type);
+template std::span<const int32_t> JsReader::Typed(Napi::Object, const char*, napi_typedarray_type);
 template std::span<const uint8_t> JsReader::Typed(Napi::Object, const char*, napi_typedarray_type);
 
 }  // namespace tensor_checkpoint

@@ -38,6 +38,9 @@ class JsReader {
   std::span<const uint32_t> Words(Napi::Object object, const char* name) {
     return Typed<uint32_t>(object, name, napi_uint32_array);
   }
+  std::span<const int32_t> Integers(Napi::Object object, const char* name) {
+    return Typed<int32_t>(object, name, napi_int32_array);
+  }
   std::span<const uint8_t> Bytes(Napi::Object object, const char* name) {
     return Typed<uint8_t>(object, name, napi_uint8_array);
   }

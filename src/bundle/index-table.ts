@@ -84,7 +84,7 @@ export class IndexTable extends RowMap<StoredEntry> {
   find(key: string): number {
     if (typeof key !== 'string' || !key.isWellFormed()) return -1;
     const wanted = this.#wanted;
-    wanted.clear();
+    wanted.truncate();
     wanted.text(key);
     const { memory, length } = wanted;
     const text = this.#text.memory;

@@ -1,79 +1,61 @@
+import { type EncodedIndex, encodeIndex } from '../native/encode.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
-import { type DType, elementSize } from '../tensor/dtypes.ts';
+import { type DType, dtypeNumber, elementSize } from '../tensor/dtypes.ts';
 import { elementCount } from '../tensor/shape.ts';
-import { maskCrc } from './crc.ts';
 import { type Layout, layOut, type ShardRequest } from './layout.ts';
-import { EntryEncoder, encodeHeader } from './messages.ts';
+import { NumberColumn } from './number-column.ts';
 import { sortedNumbers, sortsAsBytes } from './sort.ts';
 import { compareBytes } from './table-format.ts';
-import { TableWriter } from './table-writer.ts';
-import type { WireWriter } from './wire-writer.ts';
 
-/** The structure of a checkpoint: what layout and index depend on, and nothing else. Keys are sorted bytewise. */
+/** The structure of a checkpoint: what layout and index depend on, and nothing else. */
 export interface Structure {
   readonly keys: readonly string[];
   readonly dtypes: readonly DType[];
   readonly shapes: ReadonlyArray<readonly number[]>;
-  readonly sizes: Float64Array;
+  readonly sizes: ArrayLike<number>;
+  /** The numbers of the above by their keys' bytes. */
+  readonly order: Uint32Array;
 }
 
 /**
  * The index file of a structure, complete but for checksums, and where each one goes. Built once and used by every
  * save of the same structure. Tensors are numbered in the order of shard and offset.
  */
-export interface IndexTemplate {
+export interface IndexTemplate extends EncodedIndex {
   readonly layout: Layout;
-  readonly bytes: Uint8Array;
-  /** Per tensor (in layout order): where its masked CRC-32C lies. */
-  readonly checksumAt: Float64Array;
-  readonly seals: { readonly start: Float64Array; readonly length: Float64Array; readonly position: Float64Array };
 }
 
-/** What an entry takes in an index beside its key, about. Bytes. */
-const ENTRY_BYTES = 32;
+/** Entries that are encoded before the event loop may turn. */
+const PIECE = 512;
 
 export function* buildIndexTemplate(structure: Structure, request: ShardRequest, turns: Turns): Steps<IndexTemplate> {
-  const { keys, dtypes, shapes, sizes } = structure;
+  const { keys, dtypes, shapes, order } = structure;
   const count = keys.length;
   const elementSizes = new Uint8Array(count);
-  const tensorOf = new Uint32Array(count);
-  let capacity = 4096;
+  const dtype = new Uint8Array(count);
+  const dims = NumberColumn.float64(2 * count);
+  const dimEnd = new Uint32Array(count);
+  const size = new Float64Array(count);
   yield* inTurns(turns, count, (first, end) => {
     for (let entry = first; entry < end; entry++) {
-      elementSizes[entry] = elementSize(dtypes[entry]!);
-      capacity += keys[entry]!.length + ENTRY_BYTES;
+      const given = order[entry]!;
+      elementSizes[entry] = elementSize(dtypes[given]!);
+      dtype[entry] = dtypeNumber(dtypes[given]!);
+      for (const dimension of shapes[given]!) dims.push(dimension);
+      dimEnd[entry] = dims.length;
+      size[entry] = structure.sizes[given]!;
     }
   });
-  const layout = yield* layOut({ sizes, elementSizes }, request, turns);
+  const layout = yield* layOut({ sizes: size, elementSizes }, request, turns);
+  const tensor = new Uint32Array(count);
   yield* inTurns(turns, count, (first, end) => {
-    for (let tensor = first; tensor < end; tensor++) tensorOf[layout.order[tensor]!] = tensor;
+    for (let number = first; number < end; number++) tensor[layout.order[number]!] = number;
   });
-
-  const table = new TableWriter(capacity);
-  const checksumAt = new Float64Array(count);
-  const encoder = new EntryEncoder();
-  const noChecksum = maskCrc(0);
-  table.add('', (value) => value.append(encodeHeader(layout.shardCount)));
-  let entry = 0;
-  const encode = (value: WireWriter): void => {
-    const tensor = tensorOf[entry]!;
-    const fields = {
-      dtype: dtypes[entry]!,
-      shape: shapes[entry]!,
-      shard: layout.shard[tensor]!,
-      offset: layout.offset[tensor]!,
-      size: sizes[entry]!,
-    };
-    encoder.encode(value, fields, noChecksum);
-  };
-  yield* inTurns(turns, count, (first, end) => {
-    for (entry = first; entry < end; entry++) {
-      // The checksum is an entry's last field.
-      checksumAt[tensorOf[entry]!] = table.add(keys[entry]!, encode) - 4;
-    }
-  });
-  const { bytes, seals } = table.finish();
-  return { layout, bytes, checksumAt, seals };
+  const { shardCount: shards, shard, offset } = layout;
+  const columns = { shards, keys, order, tensor, dtype, dims: dims.view(), dimEnd, size, shard, offset };
+  const encoder = encodeIndex(columns);
+  yield* inTurns(turns, count, (first, end) => encoder.add(first, end), PIECE);
+  return { layout, ...encoder.finish() };
 }
 
 /** The order of `keys` by their UTF-8 bytes, as positions. */

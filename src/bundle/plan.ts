@@ -135,28 +135,22 @@ function* build(
   const count = keys.length;
   yield* checkEntries(columns, turns);
   const order = yield* sortedByBytes(keys, turns);
-  const sorted = {
-    keys: new Array<string>(count),
-    dtypes: new Array<DType>(count),
-    shapes: new Array<readonly number[]>(count),
-    sizes: new Float64Array(count),
-  };
   let strings = 0;
   yield* inTurns(turns, count, (first, end) => {
     for (let i = first; i < end; i++) {
       const entry = order[i]!;
       const key = keys[entry]!;
-      if (i > 0 && key === sorted.keys[i - 1]) throw invalidArgument(`Two tensors have the key '${key}'.`, { key });
-      sorted.keys[i] = key;
-      sorted.dtypes[i] = dtypes[entry]!;
-      sorted.shapes[i] = shapes[entry]!;
-      sorted.sizes[i] = sizes[entry]!;
+      if (i > 0 && key === keys[order[i - 1]!]) throw invalidArgument(`Two tensors have the key '${key}'.`, { key });
       if (dtypes[entry] === 'string') strings++;
     }
   });
   const request = { shards: options.shards, maxShardBytes: options.maxShardBytes };
   const avoidShardCounts = options.avoidShardCounts;
-  const template = yield* buildIndexTemplate(sorted, { ...request, avoidShardCounts }, turns);
+  const template = yield* buildIndexTemplate(
+    { keys, dtypes, shapes, sizes, order },
+    { ...request, avoidShardCounts },
+    turns,
+  );
 
   const { layout, checksumAt } = template;
   const tensorOf = new Uint32Array(count);

@@ -14,7 +14,6 @@ export class WireWriter {
   #length = 0;
   /** Texts written by Buffer. */
   #texts = 0;
-  #wordView: Int32Array = new Int32Array(0);
 
   constructor(capacity = 256) {
     // Not zeroed and not pooled: an index of a million tensors has 80 MB, touched once.
@@ -95,35 +94,6 @@ export class WireWriter {
     this.#length = at + count;
   }
 
-  /** Appends what another writer holds, from `start` on; a view of it would cost more than the copy. */
-  appendWritten(other: WireWriter, start = 0): void {
-    this.append(other.#bytes, start, other.#length);
-  }
-
-  /** How many bytes this and another writer have in common from the start. */
-  sharedWith(other: WireWriter): number {
-    const mine = this.#bytes;
-    const theirs = other.#bytes;
-    const limit = Math.min(this.#length, other.#length);
-    // Four bytes at a time first: keys share most of theirs, and this runs before it is compiled, too.
-    const myWords = this.#words();
-    const theirWords = other.#words();
-    const wordLimit = limit >>> 2;
-    let words = 0;
-    while (words < wordLimit && myWords[words] === theirWords[words]) words++;
-    let shared = words * 4;
-    while (shared < limit && mine[shared] === theirs[shared]) shared++;
-    return shared;
-  }
-
-  /** The memory in words of four bytes. */
-  #words(): Int32Array {
-    if (this.#wordView.buffer !== this.#bytes.buffer) {
-      this.#wordView = new Int32Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length >>> 2);
-    }
-    return this.#wordView;
-  }
-
   /** `value` in UTF-8. */
   text(value: string): void {
     if (this.#texts >= TEXTS_BEFORE_LOOP && this.#shortAscii(value)) return;
@@ -148,79 +118,13 @@ export class WireWriter {
     return true;
   }
 
-  /** A field whose value is a number, left out where that is zero, as proto3 has it. */
-  numberField(tag: number, value: number): void {
-    if (value === 0) return;
-    this.byte(tag);
-    if (value > 0 && value < 128) this.byte(value);
-    else this.varint(value);
-  }
-
-  /** A field whose value is text, left out where that is empty. */
-  textField(tag: number, value: string): void {
-    if (value === '') return;
-    this.byte(tag);
-    const start = this.open();
-    this.text(value);
-    this.close(start);
-  }
-
-  /**
-   * Begins a length-delimited part, whose content is what is written until {@link close}. Returns its position, for
-   * close(). Parts may contain parts.
-   */
-  open(): number {
-    this.byte(0);
-    return this.#length;
-  }
-
-  /** Ends the part that began at `start`: its length takes its place before it. */
-  close(start: number): void {
-    this.setLength(start, this.#length - start);
-  }
-
-  /** Puts a length into the place that {@link open} left before `start`, moving what follows if it needs more room. */
-  setLength(start: number, length: number): void {
-    if (length < 128) {
-      this.#bytes[start - 1] = length;
-      return;
-    }
-    const end = this.#length;
-    const more = varintLength(length) - 1;
-    this.reserve(more);
-    this.#bytes.copyWithin(start + more, start, end);
-    this.#length = start - 1;
-    this.varint(length);
-    this.#length = end + more;
-  }
-
   /** Forgets what was written from `length` on. */
-  truncate(length: number): void {
+  truncate(length = 0): void {
     this.#length = length;
-  }
-
-  clear(): void {
-    this.#length = 0;
   }
 
   /** A view of what was written: valid until the next call. */
   view(): Uint8Array {
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#length);
   }
-
-  /** What was written, handed over: the writer is empty again and has other memory. */
-  finish(): Uint8Array {
-    const { buffer, byteOffset } = this.#bytes;
-    const written = new Uint8Array(buffer, byteOffset, this.#length);
-    this.#bytes = Buffer.allocUnsafeSlow(16);
-    this.#length = 0;
-    return written;
-  }
-}
-
-/** Bytes that a non-negative varint takes. */
-export function varintLength(value: number): number {
-  let length = 1;
-  for (let rest = value; rest > 127; rest = Math.floor(rest / 128)) length++;
-  return length;
 }

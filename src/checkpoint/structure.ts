@@ -1,9 +1,8 @@
 import { HEAD_BYTES, type StoredStrings, storedInPlace } from '../bundle/strings.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { attributeKey, OBJECT_GRAPH_KEY } from './keys.ts';
-import { encodeObjectGraph } from './object-graph.ts';
 import type { ObjectTree } from './tree.ts';
-import { graphOfTree } from './tree-graph.ts';
+import { serializedGraph } from './tree-graph.ts';
 
 /** The columns that keys and graph follow from, beside the values' attributes. */
 const COLUMNS = [
@@ -19,7 +18,9 @@ const COLUMNS = [
 
 /** What a tree's keys and graph follow from. It holds no object of the caller's: those may be gone by the next save. */
 export interface Structure extends Pick<ObjectTree, (typeof COLUMNS)[number]> {
-  readonly attributes: readonly string[];
+  /** Of each value, its number in `attributeNames`. */
+  readonly attributes: Uint32Array;
+  readonly attributeNames: readonly string[];
   /** The key of each value, and behind them that of the graph. */
   readonly keys: readonly string[];
   /** The object graph, serialized, as the string tensor that it is. */
@@ -34,21 +35,27 @@ export function* structureOf(tree: ObjectTree, last: Structure | undefined, turn
   if (last !== undefined && (yield* isSame(tree, last, turns))) return last;
   const { edgeStart, edgeTargets, edgeNames, valueStart, slotStart, slotVariables, slotNames, slotIds } = tree;
   const keys: string[] = [];
-  const attributes: string[] = [];
-  let [named, suffix] = ['', ''];
+  const attributes = new Uint32Array(tree.values.length);
+  const numbers = new Map<string, number>();
+  let [named, number, suffix] = ['', 0, ''];
   yield* tree.paths.escaped(turns, (id, path) => {
     for (let row = valueStart[id]!; row < valueStart[id + 1]!; row++) {
       const { attribute } = tree.values[row]!;
-      if (attribute !== named) [named, suffix] = [attribute, attributeKey('', attribute)];
-      attributes.push(attribute);
+      if (attribute !== named) {
+        number = numbers.get(attribute) ?? numbers.size;
+        numbers.set(attribute, number);
+        [named, suffix] = [attribute, attributeKey('', attribute)];
+      }
+      attributes[row] = number;
       keys.push(inOnePiece(path + suffix));
     }
   });
-  const serialized = yield* encodeObjectGraph(yield* graphOfTree(tree, keys, turns), turns, HEAD_BYTES);
+  const attributeNames = [...numbers.keys()];
+  const serialized = yield* serializedGraph(tree, { keys, attributes, attributeNames }, HEAD_BYTES, turns);
   const graph = yield* storedInPlace(serialized, turns);
   keys.push(OBJECT_GRAPH_KEY);
   const columns = { edgeStart, edgeTargets, edgeNames, valueStart, slotStart, slotVariables, slotNames, slotIds };
-  return { ...columns, attributes, keys, graph };
+  return { ...columns, attributes, attributeNames, keys, graph };
 }
 
 /**
@@ -61,15 +68,17 @@ function inOnePiece(text: string): string {
 }
 
 function* isSame(tree: ObjectTree, last: Structure, turns: Turns): Steps<boolean> {
-  const { attributes } = last;
+  const { attributes, attributeNames } = last;
   if (tree.values.length !== attributes.length) return false;
   for (const column of COLUMNS) if (tree[column].length !== last[column].length) return false;
   let same = true;
   yield* inTurns(turns, attributes.length, (first, end) => {
-    for (let row = first; same && row < end; row++) same = tree.values[row]!.attribute === attributes[row];
+    for (let row = first; same && row < end; row++) {
+      same = tree.values[row]!.attribute === attributeNames[attributes[row]!];
+    }
   });
   for (const column of COLUMNS) {
-    const [now, before]: [ArrayLike<unknown>, ArrayLike<unknown>] = [tree[column], last[column]];
+    const [now, before] = [tree[column], last[column]];
     if (now instanceof Int32Array && before instanceof Int32Array) {
       if (Buffer.compare(bytesOf(now), bytesOf(before)) !== 0) return false;
       continue;

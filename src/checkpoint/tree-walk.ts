@@ -156,7 +156,13 @@ export class TreeWalk {
     ends.forEach(({ id, end }, i) => {
       slotStart.fill(end, id + 1, (ends[i + 1]?.id ?? nodes.length) + 1);
     });
-    return { slotStart, ...slots };
+    const { slotNames } = slots;
+    return {
+      slotStart,
+      slotVariables: Int32Array.from(slots.slotVariables),
+      slotNames,
+      slotIds: Int32Array.from(slots.slotIds),
+    };
   }
 
   *#values(): Steps<Pick<ObjectTree, 'valueStart' | 'values'>> {

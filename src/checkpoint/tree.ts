@@ -19,16 +19,16 @@ export type Resolve = (value: unknown, where: () => string) => TrackableNode;
 export interface ObjectTree {
   readonly nodes: readonly TrackableNode[];
   /** Values of node n are those from `valueStart[n]` up to `valueStart[n + 1]`; edges and slots likewise. */
-  readonly valueStart: ArrayLike<number>;
+  readonly valueStart: Int32Array;
   readonly values: readonly TrackableValue[];
-  readonly edgeStart: ArrayLike<number>;
+  readonly edgeStart: Int32Array;
   readonly edgeNames: readonly string[];
-  readonly edgeTargets: ArrayLike<number>;
+  readonly edgeTargets: Int32Array;
   /** The slot variables of an optimizer, all by node number. */
-  readonly slotStart: ArrayLike<number>;
-  readonly slotVariables: ArrayLike<number>;
+  readonly slotStart: Int32Array;
+  readonly slotVariables: Int32Array;
   readonly slotNames: readonly string[];
-  readonly slotIds: ArrayLike<number>;
+  readonly slotIds: Int32Array;
   readonly idOf: ObjectNumbers;
   /** What nodes are called. */
   readonly paths: TreePaths;
@@ -46,7 +46,7 @@ export interface WalkOptions {
  * So many objects are visited, and their values captured, in one turn of the event loop: they are saved as they are at
  * one moment. Those of larger trees over several turns.
  */
-export const VISITED_AT_ONCE = 2 ** 13;
+export const VISITED_AT_ONCE = 2 ** 12;
 
 /** Walks the tree below `root`. It waits only for prepare(), and for turns of the event loop where a tree is large. */
 export function walkSteps(root: TrackableNode, resolve: Resolve, options: WalkOptions): Steps<ObjectTree> {

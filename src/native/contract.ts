@@ -4,17 +4,19 @@
  * TypeScript knows names, formats and numbering and writes a program; native knows bytes, files and durability and
  * runs it to its end on threads of its own, without asking back. So a save commits even if the JS thread never yields
  * again. Everything that grows with the number of tensors is a typed array (struct of arrays): no object, string or
- * call per tensor crosses the border.
+ * call per tensor crosses the border, but for the names in contract-encode.ts.
  *
  * Offsets, lengths and addresses travel as doubles: exact up to 2^53, which no file and no user-space pointer exceeds.
  */
 
 import type { CudaAddon } from './contract-cuda.ts';
+import type { EncoderAddon } from './contract-encode.ts';
 import type { NativeError } from './contract-events.ts';
 import type { LoadEvent, LoadProgram } from './contract-load.ts';
 import type { TakenBuffers } from './contract-memory.ts';
 import type { SaveEvent, SaveProgram } from './contract-save.ts';
 
+export * from './contract-encode.ts';
 export * from './contract-events.ts';
 export * from './contract-load.ts';
 export * from './contract-memory.ts';
@@ -81,7 +83,7 @@ export interface EngineInfo {
  * (typed arrays with a row a tensor) are only looked at by the program's thread: what is wrong there fails the program,
  * INVALID_ARGUMENT, before it does anything. They must not be changed until it has ended.
  */
-export interface NativeAddon extends CudaAddon {
+export interface NativeAddon extends CudaAddon, EncoderAddon {
   /** Appends buffers to those `taken` before (undefined: none yet), for a program's {@link SaveProgram.taken}. */
   takeBuffers(taken: TakenBuffers | undefined, ...buffers: readonly ArrayBufferLike[]): TakenBuffers;
   /** Starts a program; returns its id. Events never arrive before this call has returned. */

@@ -5,12 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { maskCrc } from '../../src/bundle/crc.ts';
 import { openBundle, verifyBundle } from '../../src/bundle/index.ts';
-import { encodeEntry, encodeHeader } from '../../src/bundle/messages.ts';
 import { encodeSliceKey } from '../../src/bundle/slice-keys.ts';
-import { WireWriter } from '../../src/bundle/wire-writer.ts';
 import { isCheckpointError } from '../../src/errors.ts';
 import { crc32c } from '../../src/native/engine.ts';
 import type { DType } from '../../src/tensor/dtypes.ts';
+import { MessageWriter } from '../support/message-writer.ts';
+import { encodeEntry, encodeHeader } from '../support/messages.ts';
 import { entryOf, saveBundle } from '../support/save-bundle.ts';
 import { encodeSlicedEntry, writeTable } from '../support/tables.ts';
 
@@ -191,9 +191,9 @@ function index(
 }
 
 function entry(fields: { dtype: DType; shape: number[]; shard?: number; offset?: number; size: number }): Uint8Array {
-  const writer = new WireWriter();
+  const writer = new MessageWriter();
   encodeEntry(writer, { shard: 0, offset: 0, ...fields }, maskCrc(0));
-  return writer.finish();
+  return writer.view();
 }
 
 describe('an index with sound checksums that says what can’t be', () => {
@@ -258,15 +258,15 @@ describe('an index with sound checksums that says what can’t be', () => {
   it('slices that overlap, are missing or leave a gap are damage', async () => {
     const data = Uint8Array.of(1, 2, 3, 4);
     const part = (start: number, length: number): [Uint8Array, Uint8Array] => {
-      const writer = new WireWriter();
+      const writer = new MessageWriter();
       const crc = maskCrc(crc32c(data.subarray(start, start + length)));
       encodeEntry(writer, { dtype: 'uint8', shape: [length], shard: 0, offset: start, size: length }, crc);
-      return [encodeSliceKey('k', [[start, length]]), writer.finish()];
+      return [encodeSliceKey('k', [[start, length]]), writer.view()];
     };
     const full = (...slices: Array<[number, number]>): [string, Uint8Array] => {
-      const writer = new WireWriter();
+      const writer = new MessageWriter();
       encodeSlicedEntry(writer, { dtype: 'uint8', shape: [4], shard: 0, slices: slices.map((slice) => [slice]) });
-      return ['k', writer.finish()];
+      return ['k', writer.view()];
     };
     const read = async (entries: Array<[string | Uint8Array, Uint8Array]>) => {
       const path = index(entries);

@@ -8,11 +8,11 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { maskCrc } from '../../src/bundle/crc.ts';
 import { decodeEntry } from '../../src/bundle/entry-decoder.ts';
 import { listVariables, loadVariable, openBundle, openCheckpoint, verifyBundle } from '../../src/bundle/index.ts';
-import { encodeEntry, encodeHeader } from '../../src/bundle/messages.ts';
 import { openTable, readBlock } from '../../src/bundle/table-reader.ts';
-import { WireWriter } from '../../src/bundle/wire-writer.ts';
 import { crc32c } from '../../src/native/engine.ts';
 import type { HostTensor } from '../../src/tensor/host-tensor.ts';
+import { MessageWriter } from '../support/message-writer.ts';
+import { encodeEntry, encodeHeader } from '../support/messages.ts';
 import { encodeSlicedEntry, readTable, writeTable } from '../support/tables.ts';
 
 /** Checkpoints written by TensorFlow 2.21 (make_fixtures.py). */
@@ -72,10 +72,10 @@ describe('the index that we write for the entries of TensorFlow’s', () => {
       entries.map(([key, value]) => {
         if (key.length === 0) return [key, encodeHeader(shards)];
         const entry = decodeEntry(value, shards);
-        const writer = new WireWriter();
+        const writer = new MessageWriter();
         if (entry.slices.length > 0) encodeSlicedEntry(writer, entry);
         else encodeEntry(writer, entry, maskCrc(entry.crc32c));
-        return [key, writer.finish()];
+        return [key, writer.view()];
       }),
     );
     expect(Buffer.from(written).toString('hex')).toBe(Buffer.from(file).toString('hex'));
@@ -101,8 +101,8 @@ describe('an index with compressed blocks', () => {
 /** The same table with every data block snappy-compressed. */
 function compressBlocks(file: Uint8Array): Uint8Array {
   const blocks = openTable(file, true);
-  const out = new WireWriter();
-  const index = new WireWriter();
+  const out = new MessageWriter();
+  const index = new MessageWriter();
   const append = (bytes: Uint8Array, type: number) => {
     const offset = out.length;
     const framed = new Uint8Array([...bytes, type]);
@@ -113,7 +113,7 @@ function compressBlocks(file: Uint8Array): Uint8Array {
   const restarts: number[] = [];
   for (const { handle, separator } of blocks) {
     const compressed = append(snappy.compress(readBlock(file, handle).slice()), 1);
-    const value = new WireWriter();
+    const value = new MessageWriter();
     value.varint(compressed.offset);
     value.varint(compressed.size);
     restarts.push(index.length);
@@ -126,8 +126,8 @@ function compressBlocks(file: Uint8Array): Uint8Array {
   const metaindex = append(Uint8Array.of(0, 0, 0, 0, 1, 0, 0, 0), 0);
   for (const restart of restarts) index.fixed32(restart);
   index.fixed32(restarts.length);
-  const handle = append(index.finish(), 0);
-  const footer = new WireWriter(48);
+  const handle = append(index.view(), 0);
+  const footer = new MessageWriter(48);
   for (const { offset, size } of [metaindex, handle]) {
     footer.varint(offset);
     footer.varint(size);
@@ -135,7 +135,7 @@ function compressBlocks(file: Uint8Array): Uint8Array {
   while (footer.length < 40) footer.byte(0);
   footer.append(file.subarray(file.length - 8));
   out.append(footer.view());
-  return out.finish();
+  return out.view();
 }
 
 describe('tensors that TensorFlow stored in slices', () => {

@@ -4,19 +4,20 @@ import { describe, expect, it } from 'vitest';
 import { areDisjoint, type Box, commonRuns, intersect, volume } from '../../src/bundle/boxes.ts';
 import { maskCrc, unmaskCrc } from '../../src/bundle/crc.ts';
 import { decodeEntry } from '../../src/bundle/entry-decoder.ts';
-import { decodeHeader, encodeEntry, encodeHeader } from '../../src/bundle/messages.ts';
+import { decodeHeader } from '../../src/bundle/messages.ts';
 import { parseIndex } from '../../src/bundle/parse-index.ts';
 import { encodeSliceKey } from '../../src/bundle/slice-keys.ts';
 import { uncompress } from '../../src/bundle/snappy.ts';
 import { HEAD_BYTES, readStrings, storedInPlace, storedStrings } from '../../src/bundle/strings.ts';
 import { compareBytes } from '../../src/bundle/table-format.ts';
 import { forEachEntry, openTable } from '../../src/bundle/table-reader.ts';
-import { shortestSeparator, shortSuccessor } from '../../src/bundle/table-writer.ts';
 import { checkVariants } from '../../src/bundle/variants.ts';
 import { WireReader } from '../../src/bundle/wire-reader.ts';
-import { varintLength, WireWriter } from '../../src/bundle/wire-writer.ts';
 import { isCheckpointError } from '../../src/errors.ts';
 import { ONE_TURN, resultOf } from '../../src/steps.ts';
+import { MessageWriter } from '../support/message-writer.ts';
+import { encodeEntry, encodeHeader } from '../support/messages.ts';
+import { shortestSeparator, shortSuccessor } from '../support/table-writer.ts';
 import { readTable, type TableEntry, writeTable } from '../support/tables.ts';
 
 const bytes = (maxLength = 200) => fc.uint8Array({ maxLength });
@@ -42,16 +43,14 @@ function survives(parse: () => void): void {
 }
 
 describe('wire numbers', () => {
-  it('come back as they were written, in as many bytes as announced', () => {
+  it('come back as they were written', () => {
     fc.assert(
       fc.property(fc.array(integer), (numbers) => {
-        const writer = new WireWriter();
+        const writer = new MessageWriter();
         for (const number of numbers) writer.varint(number);
-        const reader = new WireReader(writer.finish());
+        const reader = new WireReader(writer.view());
         for (const number of numbers) {
-          const at = reader.position;
           expect(reader.int64()).toBe(number === 0 ? 0 : number);
-          expect(reader.position - at).toBe(number < 0 ? 10 : varintLength(number));
         }
         expect(reader.done).toBe(true);
       }),
@@ -67,9 +66,9 @@ describe('wire numbers', () => {
           want.push(Number(rest & 127n) | (rest > 127n ? 128 : 0));
           rest >>= 7n;
         } while (rest > 0n);
-        const writer = new WireWriter();
+        const writer = new MessageWriter();
         writer.varint(number);
-        expect([...writer.finish()]).toEqual(want);
+        expect([...writer.view()]).toEqual(want);
       }),
     );
   });
@@ -87,9 +86,9 @@ describe('wire numbers', () => {
         expect.objectContaining({ code: 'DATA_LOSS' }),
       );
     }
-    const max = new WireWriter();
+    const max = new MessageWriter();
     max.varint(Number.MAX_SAFE_INTEGER);
-    expect(new WireReader(max.finish()).varint()).toBe(Number.MAX_SAFE_INTEGER);
+    expect(new WireReader(max.view()).varint()).toBe(Number.MAX_SAFE_INTEGER);
   });
 });
 
@@ -115,10 +114,10 @@ describe('every parser survives any bytes', () => {
     const magic = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
     fc.assert(
       fc.property(bytes(), fc.tuple(natural, natural, natural, natural), (body, numbers) => {
-        const footer = new WireWriter();
+        const footer = new MessageWriter();
         for (const number of numbers) footer.varint(number);
         while (footer.length < 40) footer.byte(0);
-        const file = Uint8Array.from([...body, ...footer.finish().subarray(0, 40), ...magic]);
+        const file = Uint8Array.from([...body, ...footer.view().subarray(0, 40), ...magic]);
         survives(() => openTable(file, false));
       }),
     );
@@ -147,11 +146,11 @@ describe('messages', () => {
       fc.property(shape, fc.nat(9), natural, fc.integer({ min: 0, max: 0xffffffff }), (dims, shard, offset, crc) => {
         const size = dims.reduce((product, dimension) => product * dimension, 1);
         fc.pre(Number.isSafeInteger(offset + size));
-        const writer = new WireWriter();
+        const writer = new MessageWriter();
         encodeEntry(writer, { dtype: 'uint8', shape: dims, shard, offset, size }, maskCrc(crc));
         // A field of a later version is skipped.
         writer.append(Uint8Array.of(0xfa, 0x01, 2, 1, 2, 0xf8, 0x01, 0x96, 1));
-        const found = decodeEntry(writer.finish(), 10);
+        const found = decodeEntry(writer.view(), 10);
         expect(found).toEqual({ dtype: 'uint8', shape: dims, shard, offset, size, crc32c: crc, slices: [] });
       }),
     );

@@ -5,7 +5,8 @@ import { RootObjects } from '../../src/checkpoint/root.ts';
 import type { Adapter, TrackableNode } from '../../src/checkpoint/trackable.ts';
 import { createResolver } from '../../src/checkpoint/trackables.ts';
 import { walkNow } from '../../src/checkpoint/tree.ts';
-import { decodeGraph, encodeGraph, type GraphNode, graphOf, graphOfObjects, nodesOf } from '../support/graphs.ts';
+import { encodeGraph } from '../support/graph-writer.ts';
+import { decodeGraph, type GraphNode, graphOf, graphOfObjects, nodesOf } from '../support/graphs.ts';
 import { floats } from '../support/objects.ts';
 
 const fixture = (name: string) =>

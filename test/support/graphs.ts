@@ -1,8 +1,8 @@
 import { decodeObjectGraph } from '../../src/checkpoint/decode-object-graph.ts';
-import { encodeObjectGraph, Holds, type ObjectGraph, type RegisteredSaver } from '../../src/checkpoint/object-graph.ts';
+import { Holds, type ObjectGraph, type RegisteredSaver } from '../../src/checkpoint/object-graph.ts';
 import { structureOf } from '../../src/checkpoint/structure.ts';
 import type { ObjectTree } from '../../src/checkpoint/tree.ts';
-import { graphOfTree } from '../../src/checkpoint/tree-graph.ts';
+import { serializedGraph } from '../../src/checkpoint/tree-graph.ts';
 import { ONE_TURN, resultOf } from '../../src/steps.ts';
 
 /** A node of an object graph as one object, which is easier to compare than columns. */
@@ -69,12 +69,9 @@ export function graphOf(nodes: readonly GraphNode[]): ObjectGraph {
 
 /** The graph that a save of this tree stores. */
 export function graphOfObjects(tree: ObjectTree): ObjectGraph {
-  const { keys } = resultOf(structureOf(tree, undefined, ONE_TURN));
-  return resultOf(graphOfTree(tree, keys.slice(0, -1), ONE_TURN));
-}
-
-export function encodeGraph(graph: ObjectGraph): Uint8Array {
-  return resultOf(encodeObjectGraph(graph, ONE_TURN));
+  const { keys, attributes, attributeNames } = resultOf(structureOf(tree, undefined, ONE_TURN));
+  const names = { keys: keys.slice(0, -1), attributes, attributeNames };
+  return decodeGraph(resultOf(serializedGraph(tree, names, 0, ONE_TURN)));
 }
 
 export function decodeGraph(bytes: Uint8Array): ObjectGraph {

@@ -28,6 +28,7 @@ import {
   type SaveProgram,
   type Step,
 } from '../../src/native/contract.ts';
+import { graphEncoder, indexEncoder } from './reference-encoders.ts';
 
 /**
  * The contract of src/native/contract.ts in plain JavaScript, one step after the other, and with hooks: a test can
@@ -315,6 +316,8 @@ const addon: NativeAddon = {
     const state = aborts.get(id);
     if (state) state.aborted = true;
   },
+  encodeIndex: indexEncoder,
+  encodeGraph: graphEncoder,
   allocate: (bytes) => new ArrayBuffer(bytes),
   crc32c,
   readFile: (path, _max, done) =>

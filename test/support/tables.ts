@@ -1,11 +1,11 @@
 import { maskCrc } from '../../src/bundle/crc.ts';
-import { encodeShape } from '../../src/bundle/messages.ts';
 import { forEachEntry, openTable, readBlock } from '../../src/bundle/table-reader.ts';
-import { TableWriter, type UnsealedTable } from '../../src/bundle/table-writer.ts';
 import type { TensorSlice } from '../../src/bundle/types.ts';
-import { WireWriter } from '../../src/bundle/wire-writer.ts';
 import { crc32c } from '../../src/native/engine.ts';
 import { type DType, dtypeNumber } from '../../src/tensor/dtypes.ts';
+import { MessageWriter } from './message-writer.ts';
+import { encodeShape } from './messages.ts';
+import { TableWriter, type UnsealedTable } from './table-writer.ts';
 
 /** What native does to an index before it is written, in JS. */
 export function seal({ bytes, seals }: UnsealedTable): Uint8Array {
@@ -35,7 +35,7 @@ export function readTable(file: Uint8Array): TableEntry[] {
 
 /** Appends the entry of a tensor that is stored in slices; this package itself stores tensors whole. */
 export function encodeSlicedEntry(
-  writer: WireWriter,
+  writer: MessageWriter,
   entry: { dtype: DType; shape: readonly number[]; shard: number; slices: readonly TensorSlice[] },
 ): void {
   writer.byte(0x08);
@@ -46,9 +46,9 @@ export function encodeSlicedEntry(
     writer.varint(entry.shard);
   }
   for (const slice of entry.slices) {
-    const message = new WireWriter();
+    const message = new MessageWriter();
     for (const extent of slice) {
-      const inner = new WireWriter(24);
+      const inner = new MessageWriter(24);
       if (extent !== null) {
         if (extent[0] !== 0) {
           inner.byte(0x08);

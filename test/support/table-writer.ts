@@ -1,5 +1,5 @@
-import { Compression, FOOTER_BYTES, MAGIC } from './table-format.ts';
-import { WireWriter } from './wire-writer.ts';
+import { Compression, FOOTER_BYTES, MAGIC } from '../../src/bundle/table-format.ts';
+import { MessageWriter } from './message-writer.ts';
 
 /** The bundle writer's settings in TensorFlow: equal entries give an equal file. */
 const BLOCK_SIZE = 262_144;
@@ -14,65 +14,46 @@ export interface UnsealedTable {
   readonly seals: { readonly start: Float64Array; readonly length: Float64Array; readonly position: Float64Array };
 }
 
-/**
- * Writes a sorted string table: data blocks, an empty metaindex, the index block, the footer. Blocks are left
- * unsealed, so that values can be patched later and each block is summed once, when it is final.
- */
+/** The sorted string table of native/format/sorted_table.cc, a second time and plainly: what native writes is compared with it. */
 export class TableWriter {
-  readonly #out: WireWriter;
-  readonly #index = new WireWriter(1024);
+  readonly #out = new MessageWriter(4096);
+  readonly #index = new MessageWriter(1024);
   readonly #indexRestarts: number[] = [];
   readonly #seals: Array<{ start: number; length: number }> = [];
   #restarts: number[] = [0];
   #blockStart = 0;
   #sinceRestart = 0;
-  /** The key of the last entry, and that of the one being added: they change places. */
-  #last = new WireWriter();
-  #key = new WireWriter();
+  #last: Uint8Array = new Uint8Array(0);
   #pending: { offset: number; size: number } | null = null;
-
-  /** @param capacity bytes that the table will about have. */
-  constructor(capacity = 4096) {
-    this.#out = new WireWriter(capacity);
-  }
 
   /**
    * Appends an entry, whose value `encode` appends to the writer that it is given; keys must increase strictly. Returns
    * the position behind the value in the finished table.
    */
-  add(key: string | Uint8Array, encode: (value: WireWriter) => void): number {
-    this.#key.clear();
-    if (typeof key === 'string') this.#key.text(key);
-    else this.#key.append(key);
+  add(given: string | Uint8Array, encode: (value: MessageWriter) => void): number {
+    const key = typeof given === 'string' ? Buffer.from(given) : given;
+    const value = new MessageWriter();
+    encode(value);
+    const out = this.#out;
+    if (out.length !== this.#blockStart && key.length + value.length >= LARGE_ENTRY_RATIO * BLOCK_SIZE) this.#flush();
     if (this.#pending !== null) {
-      this.#addToIndex(shortestSeparator(this.#last.view(), this.#key.view()), this.#pending);
+      this.#addToIndex(shortestSeparator(this.#last, key), this.#pending);
       this.#pending = null;
     }
-    const out = this.#out;
     const start = out.length;
-    const startsBlock = start === this.#blockStart;
     const isRestart = this.#sinceRestart === RESTART_INTERVAL;
     // The first key of a block shares nothing: its position is the block's first restart.
-    const shared = startsBlock || isRestart ? 0 : this.#key.sharedWith(this.#last);
-    const unshared = this.#key.length - shared;
-    out.varint(shared);
-    out.varint(unshared);
-    const suffix = out.open();
-    out.appendWritten(this.#key, shared);
-    encode(out);
-    const valueLength = out.length - suffix - unshared;
-    if (!startsBlock && this.#key.length + valueLength >= LARGE_ENTRY_RATIO * BLOCK_SIZE) {
-      const value = out.view().slice(suffix + unshared);
-      out.truncate(start);
-      this.#flush();
-      return this.add(key, (again) => again.append(value));
-    }
-    out.setLength(suffix, valueLength);
+    let shared = 0;
+    const mayShare = start !== this.#blockStart && !isRestart;
+    while (mayShare && shared < key.length && key[shared] === this.#last[shared]) shared++;
+    for (const number of [shared, key.length - shared, value.length]) out.varint(number);
+    out.append(key, shared);
+    out.append(value.view());
     if (isRestart) {
       this.#restarts.push(start - this.#blockStart);
       this.#sinceRestart = 0;
     }
-    [this.#last, this.#key] = [this.#key, this.#last];
+    this.#last = key;
     this.#sinceRestart++;
     const end = out.length;
     if (end - this.#blockStart + 4 * this.#restarts.length + 4 >= BLOCK_SIZE) this.#flush();
@@ -84,10 +65,10 @@ export class TableWriter {
     const out = this.#out;
     const metaindex = this.#endBlock([0]);
     if (this.#pending !== null) {
-      this.#addToIndex(shortSuccessor(this.#last.view()), this.#pending);
+      this.#addToIndex(shortSuccessor(this.#last), this.#pending);
       this.#pending = null;
     }
-    out.appendWritten(this.#index);
+    out.append(this.#index.view());
     const index = this.#endBlock(this.#indexRestarts.length === 0 ? [0] : this.#indexRestarts);
     const footerEnd = out.length + FOOTER_BYTES;
     for (const handle of [metaindex, index]) {
@@ -107,7 +88,7 @@ export class TableWriter {
       seals.length[i] = seal.length;
       seals.position[i] = seal.start + seal.length;
     });
-    return { bytes: out.finish(), seals };
+    return { bytes: out.view(), seals };
   }
 
   #flush(): void {
@@ -133,7 +114,7 @@ export class TableWriter {
 
   /** The index block has restart interval 1: no key shares a prefix. */
   #addToIndex(key: Uint8Array, handle: { offset: number; size: number }): void {
-    const value = new WireWriter(20);
+    const value = new MessageWriter(20);
     value.varint(handle.offset);
     value.varint(handle.size);
     this.#indexRestarts.push(this.#index.length);
@@ -141,7 +122,7 @@ export class TableWriter {
     this.#index.varint(key.length);
     this.#index.varint(value.length);
     this.#index.append(key);
-    this.#index.appendWritten(value);
+    this.#index.append(value.view());
   }
 }
 

@@ -1,0 +1,247 @@
+#include "binding/encoders.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "binding/js_reader.h"
+#include "format/bundle_index.h"
+#include "format/object_graph.h"
+
+namespace tensor_checkpoint {
+namespace {
+
+// Reads the strings of an array one by one into memory of its own, for one call from JS. After something that is no string
+// all are empty, and there is an exception.
+class JsTexts {
+ public:
+  JsTexts(Napi::Env env, Napi::Value array) : env_(env), array_(array) {}
+
+  // Valid until the next call.
+  std::string_view At(uint32_t row) {
+    napi_value text;
+    size_t size = 0;
+    if (!ok_ || napi_get_element(env_, array_, row, &text) != napi_ok || !Read(text, size)) {
+      if (std::exchange(ok_, false) && !env_.IsExceptionPending()) {
+        Napi::TypeError::New(env_, "native encoder: a name is no string").ThrowAsJavaScriptException();
+      }
+      return {};
+    }
+    return {memory_.data(), size};
+  }
+  bool ok() const { return ok_; }
+
+ private:
+  bool Read(napi_value text, size_t& size) {
+    if (napi_get_value_string_utf8(env_, text, memory_.data(), memory_.size(), &size) != napi_ok) return false;
+    // A character takes four bytes at most: with so many left, and the zero at the end, nothing was cut off.
+    if (size + 5 <= memory_.size()) return true;
+    if (napi_get_value_string_utf8(env_, text, nullptr, 0, &size) != napi_ok) return false;
+    if (memory_.size() < size + 5) memory_.resize(size + 5);
+    return napi_get_value_string_utf8(env_, text, memory_.data(), memory_.size(), &size) == napi_ok;
+  }
+
+  const Napi::Env env_;
+  const napi_value array_;
+  std::string memory_ = std::string(512, '\0');
+  bool ok_ = true;
+};
+
+Napi::Value BytesToJs(Napi::Env env, WrittenBytes bytes) {
+  uint8_t* const data = bytes.data.release();
+  Napi::ArrayBuffer buffer =
+      Napi::ArrayBuffer::New(env, data, bytes.size, [](Napi::Env, void* memory) { std::free(memory); });
+  return Napi::Uint8Array::New(env, bytes.size, buffer, 0);
+}
+
+Napi::Value NoMemory(Napi::Env env) {
+  Napi::RangeError::New(env, "there is not enough memory to encode the index").ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+Napi::Value WrongArguments(Napi::Env env) {
+  Napi::TypeError::New(env, "wrong arguments for a native function").ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+// An index under way. Owned by the functions that JS has of it; on its thread.
+struct IndexUnderWay {
+  IndexUnderWay(JsReader& js, Napi::Object columns)
+      : held(Napi::Persistent(columns)),
+        order(js.Words(columns, "order")),
+        tensor(js.Words(columns, "tensor")),
+        dtype(js.Bytes(columns, "dtype")),
+        dims(js.Doubles(columns, "dims")),
+        dim_end(js.Words(columns, "dimEnd")),
+        size(js.Doubles(columns, "size")),
+        shard(js.Words(columns, "shard")),
+        offset(js.Doubles(columns, "offset")),
+        checksum_at(order.size()),
+        index(static_cast<uint32_t>(js.Number(columns, "shards"))) {
+    const size_t count = order.size();
+    const bool fits = tensor.size() == count && dtype.size() == count && dim_end.size() == count &&
+                      size.size() == count && shard.size() == count && offset.size() == count &&
+                      std::ranges::is_sorted(dim_end) &&
+                      (count == 0 || dim_end.back() <= dims.size()) &&
+                      std::ranges::all_of(tensor, [count](uint32_t number) { return number < count; });
+    if (!fits) js.Fail("the columns of an index don't fit together");
+  }
+
+  void Add(JsTexts& keys, size_t entry) {
+    const std::string_view key = keys.At(order[entry]);
+    if (!keys.ok()) return;
+    const uint32_t number = tensor[entry];
+    const size_t first_dim = entry == 0 ? 0 : dim_end[entry - 1];
+    const size_t at = index.Add(key, {.dtype = dtype[entry],
+                                      .dims = dims.subspan(first_dim, dim_end[entry] - first_dim),
+                                      .shard = shard[number],
+                                      .offset = static_cast<uint64_t>(offset[number]),
+                                      .size = static_cast<uint64_t>(size[entry])});
+    checksum_at[number] = static_cast<double>(at);
+  }
+
+  const Napi::ObjectReference held;
+  const std::span<const uint32_t> order;
+  const std::span<const uint32_t> tensor;
+  const std::span<const uint8_t> dtype;
+  const std::span<const double> dims;
+  const std::span<const uint32_t> dim_end;
+  const std::span<const double> size;
+  const std::span<const uint32_t> shard;
+  const std::span<const double> offset;
+  // By tensor.
+  std::vector<double> checksum_at;
+  BundleIndex index;
+  bool finished = false;
+};
+
+Napi::Value SealsToJs(Napi::Env env, const std::vector<SortedTable::Seal>& seals) {
+  Napi::Float64Array start = Napi::Float64Array::New(env, seals.size());
+  Napi::Float64Array length = Napi::Float64Array::New(env, seals.size());
+  Napi::Float64Array position = Napi::Float64Array::New(env, seals.size());
+  for (size_t i = 0; i < seals.size(); ++i) {
+    start[i] = static_cast<double>(seals[i].start);
+    length[i] = static_cast<double>(seals[i].length);
+    position[i] = static_cast<double>(seals[i].start + seals[i].length);
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("start", start);
+  object.Set("length", length);
+  object.Set("position", position);
+  return object;
+}
+
+Napi::Value EncodeIndex(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  JsReader js(env);
+  Napi::Object columns = js.Object(info.Length() > 0 ? info[0] : env.Undefined(), "columns");
+  js.List(columns, "keys");
+  const auto state = std::make_shared<IndexUnderWay>(js, columns);
+  if (!js.ok()) return env.Undefined();
+
+  Napi::Object encoder = Napi::Object::New(env);
+  encoder.Set("add", Napi::Function::New(env, [state](const Napi::CallbackInfo& call) -> Napi::Value {
+                Napi::Env env = call.Env();
+                JsReader js(env);
+                if (call.Length() < 2 || !call[0].IsNumber() || !call[1].IsNumber()) return WrongArguments(env);
+                const uint64_t first = js.Whole(call[0].As<Napi::Number>().DoubleValue(), "first");
+                const uint64_t end = js.Whole(call[1].As<Napi::Number>().DoubleValue(), "end");
+                if (!js.ok()) return env.Undefined();
+                if (state->finished || end > state->order.size()) return WrongArguments(env);
+                JsTexts keys(env, state->held.Get("keys"));
+                for (uint64_t entry = first; entry < end && keys.ok(); ++entry) state->Add(keys, entry);
+                return env.Undefined();
+              }));
+  encoder.Set("finish", Napi::Function::New(env, [state](const Napi::CallbackInfo& call) -> Napi::Value {
+                Napi::Env env = call.Env();
+                if (std::exchange(state->finished, true)) return WrongArguments(env);
+                SortedTable& table = state->index.table();
+                table.Finish();
+                if (!state->index.ok()) return NoMemory(env);
+                Napi::Object encoded = Napi::Object::New(env);
+                Napi::Float64Array checksum_at = Napi::Float64Array::New(env, state->checksum_at.size());
+                std::ranges::copy(state->checksum_at, checksum_at.Data());
+                encoded.Set("checksumAt", checksum_at);
+                encoded.Set("seals", SealsToJs(env, table.seals()));
+                encoded.Set("bytes", BytesToJs(env, table.Take()));
+                return encoded;
+              }));
+  return encoder;
+}
+
+// A graph under way. Owned by the functions that JS has of it; on its thread.
+struct GraphUnderWay {
+  GraphUnderWay(Napi::Object columns, const GraphColumns& graph, std::vector<std::string> attributes, size_t room)
+      : held(Napi::Persistent(columns)), writer(graph, std::move(attributes), room) {}
+
+  const Napi::ObjectReference held;
+  GraphWriter writer;
+  bool finished = false;
+};
+
+class JsGraphNames : public GraphNames {
+ public:
+  JsGraphNames(Napi::Env env, const Napi::ObjectReference& columns)
+      : children_(env, columns.Get("childNames")),
+        keys_(env, columns.Get("keys")),
+        slots_(env, columns.Get("slotNames")) {}
+
+  std::string_view Child(size_t row) override { return children_.At(static_cast<uint32_t>(row)); }
+  std::string_view Key(size_t row) override { return keys_.At(static_cast<uint32_t>(row)); }
+  std::string_view Slot(size_t row) override { return slots_.At(static_cast<uint32_t>(row)); }
+
+ private:
+  JsTexts children_;
+  JsTexts keys_;
+  JsTexts slots_;
+};
+
+Napi::Value EncodeGraph(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  JsReader js(env);
+  Napi::Object columns = js.Object(info.Length() > 0 ? info[0] : env.Undefined(), "columns");
+  for (const char* names : {"childNames", "keys", "slotNames"}) js.List(columns, names);
+  const GraphColumns graph = {
+      .child_start = js.Integers(columns, "childStart"),
+      .child_ids = js.Integers(columns, "childIds"),
+      .value_start = js.Integers(columns, "valueStart"),
+      .attributes = js.Words(columns, "attributes"),
+      .slot_start = js.Integers(columns, "slotStart"),
+      .slot_variables = js.Integers(columns, "slotVariables"),
+      .slot_ids = js.Integers(columns, "slotIds"),
+  };
+  const uint64_t room = js.Number(columns, "room");
+  Napi::Array names = js.List(columns, "attributeNames");
+  std::vector<std::string> attributes;
+  JsTexts texts(env, names);
+  for (uint32_t i = 0; i < names.Length() && js.ok() && texts.ok(); ++i) attributes.emplace_back(texts.At(i));
+  if (js.ok() && !graph.Valid(attributes.size())) js.Fail("the columns of a graph don't fit together");
+  if (!js.ok() || !texts.ok()) return env.Undefined();
+  const auto state = std::make_shared<GraphUnderWay>(columns, graph, std::move(attributes), room);
+
+  Napi::Object encoder = Napi::Object::New(env);
+  encoder.Set("write", Napi::Function::New(env, [state](const Napi::CallbackInfo& call) -> Napi::Value {
+                Napi::Env env = call.Env();
+                if (call.Length() < 1 || !call[0].IsNumber() || state->finished) return WrongArguments(env);
+                JsGraphNames names(env, state->held);
+                return Napi::Boolean::New(env, state->writer.Write(names, call[0].As<Napi::Number>().Uint32Value()));
+              }));
+  encoder.Set("finish", Napi::Function::New(env, [state](const Napi::CallbackInfo& call) -> Napi::Value {
+                Napi::Env env = call.Env();
+                if (std::exchange(state->finished, true)) return WrongArguments(env);
+                return state->writer.ok() ? BytesToJs(env, state->writer.Take()) : NoMemory(env);
+              }));
+  return encoder;
+}
+
+}  // namespace
+
+void ExportEncoders(Napi::Env env, Napi::Object exports) {
+  exports.Set("encodeIndex", Napi::Function::New<EncodeIndex>(env));
+  exports.Set("encodeGraph", Napi::Function::New<EncodeGraph>(env));
+}
+
+}  // namespace tensor_checkpoint
