@@ -1,5 +1,9 @@
 #include "checksum/crc32c.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "checksum/crc32c_implementations.h"
 #include "checksum/crc32c_polynomial.h"
 
@@ -36,6 +40,12 @@ uint32_t Crc32c(uint32_t crc, const void* data, size_t n) {
 
 uint32_t Crc32cCopy(uint32_t crc, void* dst, const void* src, size_t n) {
   return ActiveCrc32c().copy(crc, static_cast<uint8_t*>(dst), static_cast<const uint8_t*>(src), n);
+}
+
+void PublishCopies() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
 }
 
 uint32_t Crc32cCombine(uint32_t crc1, uint32_t crc2, uint64_t length2) {

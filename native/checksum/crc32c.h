@@ -13,8 +13,13 @@ namespace tensor_checkpoint {
 uint32_t Crc32c(uint32_t crc, const void* data, size_t n);
 
 // Copies n bytes and returns Crc32c(crc, dst, n), with one pass over memory. The checksum is that of the bytes that
-// arrived in dst, also when another thread writes to src meanwhile. The regions must not overlap.
+// arrived in dst, also when another thread writes to src meanwhile. The regions must not overlap. Nobody but this thread
+// may look at dst before PublishCopies().
 uint32_t Crc32cCopy(uint32_t crc, void* dst, const void* src, size_t n);
+
+// What this thread has copied becomes visible to whoever sees what it does next: copies go past the caches, and aren't
+// ordered with other stores. Once for many: it waits for those that are under way.
+void PublishCopies();
 
 // The checksum of A + B from those of A and of B, where B has `length2` bytes. Logarithmic in the length.
 uint32_t Crc32cCombine(uint32_t crc1, uint32_t crc2, uint64_t length2);

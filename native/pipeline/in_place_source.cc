@@ -43,6 +43,7 @@ class InPlaceSource final : public ChunkSource {
       return state_.done(start);
     }
     state_.ledger.SetSum(chunk.first_piece, Crc32cCopy(0, buffer.data(), piece.memory, piece.bytes));
+    PublishCopies();
     state_.staging[start.task] = std::move(buffer);
     state_.write(start, state_.Staged(start.task));
   }

@@ -204,6 +204,7 @@ class Reader {
       if (verify) ledger_.SetSum(i, Crc32cCopy(0, piece.memory, data, piece.bytes));
       else std::memcpy(piece.memory, data, piece.bytes);
     }
+    PublishCopies();
   }
 
   // Several chunks of a tensor may be at work at once.

@@ -73,6 +73,7 @@ class Roofline {
   void Save(const Case& c) {
     SaveProgram program;
     const size_t count = memory_.size() / c.tensor_bytes;
+    program.extents.reserve(count);
     program.paths = {"null"};
     program.sizes = {memory_.size()};
     program.tensor_count = static_cast<uint32_t>(count);

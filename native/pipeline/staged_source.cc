@@ -39,20 +39,30 @@ class StagedSource final : public ChunkSource {
   WriteState& state_;
 };
 
+// Has the processor fetch the beginning of a piece that is copied next: small ones end before it would do so by itself.
+void Prefetch(const Piece& piece) {
+  constexpr uint32_t kLine = 64;
+  const uint32_t bytes = std::min<uint32_t>(piece.bytes, 1024);
+  for (uint32_t at = 0; at < bytes; at += kLine) __builtin_prefetch(piece.memory + at);
+}
+
 }  // namespace
 
 std::unique_ptr<ChunkSource> MakeStagedSource(WriteState& state) { return std::make_unique<StagedSource>(state); }
 
 void FillStaging(WriteState& state, const Chunk& chunk, uint8_t* staging, const std::function<void(uint32_t)>& sum) {
   uint64_t end = 0;
-  for (uint32_t i = chunk.first_piece; i < chunk.first_piece + chunk.piece_count; ++i) {
+  const uint32_t behind = chunk.first_piece + chunk.piece_count;
+  for (uint32_t i = chunk.first_piece; i < behind; ++i) {
     const Piece& piece = state.plan.pieces[i];
+    if (i + 1 < behind && state.plan.pieces[i + 1].device == kHost) Prefetch(state.plan.pieces[i + 1]);
     std::fill(staging + end, staging + piece.at, uint8_t{0});
     if (piece.device != kHost) sum(i);
     else state.ledger.SetSum(i, Crc32cCopy(0, staging + piece.at, piece.memory, piece.bytes));
     end = piece.at + piece.bytes;
   }
   std::fill(staging + end, staging + chunk.bytes, uint8_t{0});
+  PublishCopies();
 }
 
 }  // namespace tensor_checkpoint
