@@ -1,6 +1,8 @@
 #include "binding/encoders.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -8,6 +10,7 @@
 #include <vector>
 
 #include "binding/js_reader.h"
+#include "binding/whole_number.h"
 #include "format/bundle_index.h"
 #include "format/object_graph.h"
 
@@ -51,14 +54,23 @@ class JsTexts {
 };
 
 Napi::Value BytesToJs(Napi::Env env, WrittenBytes bytes) {
-  uint8_t* const data = bytes.data.release();
-  Napi::ArrayBuffer buffer =
-      Napi::ArrayBuffer::New(env, data, bytes.size, [](Napi::Env, void* memory) { std::free(memory); });
-  return Napi::Uint8Array::New(env, bytes.size, buffer, 0);
+  napi_value buffer;
+  const auto finalize = [](napi_env, void* memory, void*) { std::free(memory); };
+  if (napi_create_external_arraybuffer(env, bytes.data.get(), bytes.size, finalize, nullptr, &buffer) == napi_ok) {
+    bytes.data.release();
+  } else {
+    // A runtime that has no memory but its own.
+    if (env.IsExceptionPending()) env.GetAndClearPendingException();
+    Napi::ArrayBuffer own = Napi::ArrayBuffer::New(env, bytes.size);
+    if (env.IsExceptionPending()) return env.Undefined();
+    std::memcpy(own.Data(), bytes.data.get(), bytes.size);
+    buffer = own;
+  }
+  return Napi::Uint8Array::New(env, bytes.size, Napi::ArrayBuffer(env, buffer), 0);
 }
 
 Napi::Value NoMemory(Napi::Env env) {
-  Napi::RangeError::New(env, "there is not enough memory to encode the index").ThrowAsJavaScriptException();
+  Napi::RangeError::New(env, "native encoder: there is not enough memory").ThrowAsJavaScriptException();
   return env.Undefined();
 }
 
@@ -67,7 +79,7 @@ Napi::Value WrongArguments(Napi::Env env) {
   return env.Undefined();
 }
 
-// An index under way. Owned by the functions that JS has of it; on its thread.
+// An index under way. Owned by the functions that JS has of it until it is finished; on its thread.
 struct IndexUnderWay {
   IndexUnderWay(JsReader& js, Napi::Object columns)
       : held(Napi::Persistent(columns)),
@@ -90,9 +102,12 @@ struct IndexUnderWay {
     if (!fits) js.Fail("the columns of an index don't fit together");
   }
 
-  void Add(JsTexts& keys, size_t entry) {
+  // Adds the next entry.
+  void Add(JsTexts& keys) {
+    const size_t entry = added;
     const std::string_view key = keys.At(order[entry]);
     if (!keys.ok()) return;
+    ++added;
     const uint32_t number = tensor[entry];
     const size_t first_dim = entry == 0 ? 0 : dim_end[entry - 1];
     const size_t at = index.Add(key, {.dtype = dtype[entry],
@@ -115,7 +130,7 @@ struct IndexUnderWay {
   // By tensor.
   std::vector<double> checksum_at;
   BundleIndex index;
-  bool finished = false;
+  size_t added = 0;
 };
 
 Napi::Value SealsToJs(Napi::Env env, const std::vector<SortedTable::Seal>& seals) {
@@ -139,25 +154,31 @@ Napi::Value EncodeIndex(const Napi::CallbackInfo& info) {
   JsReader js(env);
   Napi::Object columns = js.Object(info.Length() > 0 ? info[0] : env.Undefined(), "columns");
   js.List(columns, "keys");
-  const auto state = std::make_shared<IndexUnderWay>(js, columns);
+  auto state = std::make_unique<IndexUnderWay>(js, columns);
   if (!js.ok()) return env.Undefined();
 
+  // What it holds goes when it is finished, or with the functions.
+  const auto shared = std::make_shared<std::unique_ptr<IndexUnderWay>>(std::move(state));
   Napi::Object encoder = Napi::Object::New(env);
-  encoder.Set("add", Napi::Function::New(env, [state](const Napi::CallbackInfo& call) -> Napi::Value {
+  encoder.Set("add", Napi::Function::New(env, [shared](const Napi::CallbackInfo& call) -> Napi::Value {
                 Napi::Env env = call.Env();
-                JsReader js(env);
-                if (call.Length() < 2 || !call[0].IsNumber() || !call[1].IsNumber()) return WrongArguments(env);
-                const uint64_t first = js.Whole(call[0].As<Napi::Number>().DoubleValue(), "first");
-                const uint64_t end = js.Whole(call[1].As<Napi::Number>().DoubleValue(), "end");
-                if (!js.ok()) return env.Undefined();
-                if (state->finished || end > state->order.size()) return WrongArguments(env);
+                IndexUnderWay* const state = shared->get();
+                if (state == nullptr || call.Length() < 2 || !call[0].IsNumber() || !call[1].IsNumber()) {
+                  return WrongArguments(env);
+                }
+                uint64_t first = 0, end = 0;
+                if (!WholeNumber(call[0].As<Napi::Number>().DoubleValue(), first) || first != state->added ||
+                    !WholeNumber(call[1].As<Napi::Number>().DoubleValue(), end) || end > state->order.size()) {
+                  return WrongArguments(env);
+                }
                 JsTexts keys(env, state->held.Get("keys"));
-                for (uint64_t entry = first; entry < end && keys.ok(); ++entry) state->Add(keys, entry);
+                while (state->added < end && keys.ok()) state->Add(keys);
                 return env.Undefined();
               }));
-  encoder.Set("finish", Napi::Function::New(env, [state](const Napi::CallbackInfo& call) -> Napi::Value {
+  encoder.Set("finish", Napi::Function::New(env, [shared](const Napi::CallbackInfo& call) -> Napi::Value {
                 Napi::Env env = call.Env();
-                if (std::exchange(state->finished, true)) return WrongArguments(env);
+                if (*shared == nullptr || (*shared)->added < (*shared)->order.size()) return WrongArguments(env);
+                const auto state = std::move(*shared);
                 SortedTable& table = state->index.table();
                 table.Finish();
                 if (!state->index.ok()) return NoMemory(env);
@@ -172,14 +193,13 @@ Napi::Value EncodeIndex(const Napi::CallbackInfo& info) {
   return encoder;
 }
 
-// A graph under way. Owned by the functions that JS has of it; on its thread.
+// A graph under way. Owned by the functions that JS has of it until it is finished; on its thread.
 struct GraphUnderWay {
   GraphUnderWay(Napi::Object columns, const GraphColumns& graph, std::vector<std::string> attributes, size_t room)
       : held(Napi::Persistent(columns)), writer(graph, std::move(attributes), room) {}
 
   const Napi::ObjectReference held;
   GraphWriter writer;
-  bool finished = false;
 };
 
 class JsGraphNames : public GraphNames {
@@ -220,19 +240,23 @@ Napi::Value EncodeGraph(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < names.Length() && js.ok() && texts.ok(); ++i) attributes.emplace_back(texts.At(i));
   if (js.ok() && !graph.Valid(attributes.size())) js.Fail("the columns of a graph don't fit together");
   if (!js.ok() || !texts.ok()) return env.Undefined();
-  const auto state = std::make_shared<GraphUnderWay>(columns, graph, std::move(attributes), room);
-
+  const auto shared = std::make_shared<std::unique_ptr<GraphUnderWay>>(
+      std::make_unique<GraphUnderWay>(columns, graph, std::move(attributes), room));
   Napi::Object encoder = Napi::Object::New(env);
-  encoder.Set("write", Napi::Function::New(env, [state](const Napi::CallbackInfo& call) -> Napi::Value {
+  encoder.Set("write", Napi::Function::New(env, [shared](const Napi::CallbackInfo& call) -> Napi::Value {
                 Napi::Env env = call.Env();
-                if (call.Length() < 1 || !call[0].IsNumber() || state->finished) return WrongArguments(env);
-                JsGraphNames names(env, state->held);
-                return Napi::Boolean::New(env, state->writer.Write(names, call[0].As<Napi::Number>().Uint32Value()));
+                if (*shared == nullptr || call.Length() < 1 || !call[0].IsNumber()) return WrongArguments(env);
+                const uint32_t count = call[0].As<Napi::Number>().Uint32Value();
+                if (count == 0) return WrongArguments(env);
+                JsGraphNames names(env, (*shared)->held);
+                return Napi::Boolean::New(env, (*shared)->writer.Write(names, count));
               }));
-  encoder.Set("finish", Napi::Function::New(env, [state](const Napi::CallbackInfo& call) -> Napi::Value {
+  encoder.Set("finish", Napi::Function::New(env, [shared](const Napi::CallbackInfo& call) -> Napi::Value {
                 Napi::Env env = call.Env();
-                if (std::exchange(state->finished, true)) return WrongArguments(env);
-                return state->writer.ok() ? BytesToJs(env, state->writer.Take()) : NoMemory(env);
+                if (*shared == nullptr) return WrongArguments(env);
+                const auto state = std::move(*shared);
+                if (!state->writer.ok()) return NoMemory(env);
+                return state->writer.done() ? BytesToJs(env, state->writer.Take()) : WrongArguments(env);
               }));
   return encoder;
 }

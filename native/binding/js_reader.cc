@@ -8,7 +8,7 @@ namespace tensor_checkpoint {
 
 void JsReader::Fail(const std::string& what) {
   if (std::exchange(ok_, false) && !env_.IsExceptionPending()) {
-    Napi::TypeError::New(env_, "native program: " + what).ThrowAsJavaScriptException();
+    Napi::TypeError::New(env_, "native call: " + what).ThrowAsJavaScriptException();
   }
 }
 

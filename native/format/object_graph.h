@@ -38,6 +38,30 @@ class GraphNames {
   virtual std::string_view Slot(size_t row) = 0;
 };
 
+// Finds which nodes have values or slot variables themselves or lead, over children, to one that has; piece by piece. One
+// owner, not synchronized; the columns must outlive it.
+class HoldingNodes {
+ public:
+  explicit HoldingNodes(const GraphColumns& columns);
+
+  // Looks at about so many edges and nodes; false once all were.
+  bool Find(size_t count);
+  bool Holds(size_t node) const { return holds_[node] != 0; }
+
+ private:
+  const GraphColumns columns_;
+  std::vector<uint8_t> holds_;
+  // Parents in the same flat form as the edges, so that going up is as cheap as going down: those of node n are
+  // parents_[start_[n] … start_[n + 1]), once all edges were counted and then filled in.
+  std::vector<int32_t> start_;
+  std::vector<int32_t> parents_;
+  size_t counted_ = 0;
+  size_t summed_ = 0;
+  size_t filled_ = 0;
+  // Found, and their parents not looked at.
+  std::vector<int32_t> pending_;
+};
+
 // Serializes TensorFlow's TrackableObjectGraph, piece by piece, also within a node: one may have a million children.
 // Deterministic: fields in order, zero values left out. One owner, not synchronized; the columns must outlive it.
 class GraphWriter {
@@ -45,28 +69,30 @@ class GraphWriter {
   // `columns` must be Valid() for so many attribute names. `room`: bytes that are left free before the graph.
   GraphWriter(const GraphColumns& columns, std::vector<std::string> attribute_names, size_t room);
 
-  // Writes about so many edges and nodes; false once all are there.
+  // Writes about so many edges, values, slots and nodes; false once all are there.
   bool Write(GraphNames& names, size_t count);
 
+  bool done() const { return id_ == columns_.nodes(); }
   bool ok() const { return out_.ok(); }
   // Once all is written, and only where ok().
   WrittenBytes Take() { return out_.Finish(); }
 
  private:
   void WriteEdge(GraphNames& names, size_t row);
-  // What a node has beside its edges, which come first.
-  void WriteNode(GraphNames& names, size_t id);
+  void WriteValue(GraphNames& names, size_t row);
+  void WriteSlot(GraphNames& names, size_t row);
 
   const GraphColumns columns_;
   const std::vector<std::string> attribute_names_;
-  // By node: whether it or one below it has values, or a slot variable.
-  std::vector<uint8_t> holds_;
+  HoldingNodes holding_;
   WireWriter out_;
-  // The node being written, where its content begins, and its next edge.
+  // The node being written, where its content begins, and its next rows.
   size_t id_ = 0;
   bool begun_ = false;
   size_t start_ = 0;
   size_t edge_ = 0;
+  size_t value_ = 0;
+  size_t slot_ = 0;
 };
 
 }  // namespace tensor_checkpoint

@@ -41,7 +41,7 @@ class WireWriter {
     if (Reserve(1)) data_[size_++] = value;
   }
   void Zeros(size_t count) {
-    if (!Reserve(count)) return;
+    if (count == 0 || !Reserve(count)) return;
     std::memset(data_ + size_, 0, count);
     size_ += count;
   }
@@ -94,7 +94,7 @@ class WireWriter {
     size_ = end;
   }
 
-  // Hands over what was written, only where ok(); the writer is empty again. No data where nothing was written.
+  // Hands over what was written, only where ok(); the writer is empty again.
   WrittenBytes Finish() {
     // What was asked for and not used is given back.
     if (auto* fitting = static_cast<uint8_t*>(std::realloc(data_, size_ == 0 ? 1 : size_))) data_ = fitting;

@@ -1,8 +1,8 @@
-/** The other half of wire-reader.ts: protocol-buffer wire format, as much of it as the bundle's messages need. */
+/** The other half of wire-reader.ts, as much of it as TypeScript writes: heads of strings, and what is compared with a file. */
 
 /**
- * A writer's first texts go through Node's own encoder: before a loop over characters is compiled, it takes longer than
- * all the rest of a process's first save. The next go through that loop, where they are short: then a call takes longer.
+ * A writer's first texts go through Node's own encoder: a loop over characters takes far longer before it is compiled, and
+ * a resume runs once. The next go through that loop, where they are short: then a call takes longer.
  */
 const TEXTS_BEFORE_LOOP = 2048;
 /** UTF-16 units. */
@@ -16,7 +16,7 @@ export class WireWriter {
   #texts = 0;
 
   constructor(capacity = 256) {
-    // Not zeroed and not pooled: an index of a million tensors has 80 MB, touched once.
+    // Not zeroed and not pooled: the keys of a million tensors take 60 MB, touched once.
     this.#bytes = Buffer.allocUnsafeSlow(Math.max(16, capacity));
   }
 
@@ -44,30 +44,20 @@ export class WireWriter {
     this.reserve(1)[this.#length++] = value;
   }
 
-  /** `value`: an integer from −2^53 to 2^53; negative ones as ten-byte two's complement. */
+  /** `value`: an integer from 0 to 2^53. */
   varint(value: number): void {
     const bytes = this.reserve(10);
     let at = this.#length;
-    if (value >= 0) {
-      let rest = value;
-      while (rest > 0x7fffffff) {
-        bytes[at++] = (rest % 128) | 0x80;
-        rest = Math.floor(rest / 128);
-      }
-      while (rest > 127) {
-        bytes[at++] = (rest & 0x7f) | 0x80;
-        rest >>>= 7;
-      }
-      bytes[at++] = rest;
-    } else {
-      // −v is ~(v − 1): the groups of v − 1, inverted; the sign fills the rest of the 64 bits.
-      let rest = -(value + 1);
-      for (let i = 0; i < 9; i++) {
-        bytes[at++] = (~(rest % 128) & 0x7f) | 0x80;
-        rest = Math.floor(rest / 128);
-      }
-      bytes[at++] = 1;
+    let rest = value;
+    while (rest > 0x7fffffff) {
+      bytes[at++] = (rest % 128) | 0x80;
+      rest = Math.floor(rest / 128);
     }
+    while (rest > 127) {
+      bytes[at++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    bytes[at++] = rest;
     this.#length = at;
   }
 

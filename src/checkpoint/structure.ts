@@ -37,7 +37,8 @@ export function* structureOf(tree: ObjectTree, last: Structure | undefined, turn
   const keys: string[] = [];
   const attributes = new Uint32Array(tree.values.length);
   const numbers = new Map<string, number>();
-  let [named, number, suffix] = ['', 0, ''];
+  let named: string | undefined;
+  let [number, suffix] = [0, ''];
   yield* tree.paths.escaped(turns, (id, path) => {
     for (let row = valueStart[id]!; row < valueStart[id + 1]!; row++) {
       const { attribute } = tree.values[row]!;

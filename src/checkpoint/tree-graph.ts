@@ -3,7 +3,7 @@ import type { Steps, Turns } from '../steps.ts';
 import { attributeName } from './keys.ts';
 import type { ObjectTree } from './tree.ts';
 
-/** Edges and nodes that are serialized before the event loop may turn. */
+/** Edges, values and nodes that are serialized before the event loop may turn. */
 const PIECE = 256;
 
 /** What the values of a tree are called in its graph, in their order. */

@@ -32,8 +32,9 @@ export interface EncodedIndex {
 
 /** An index under way. The columns must not be changed until it is finished. */
 export interface IndexEncoder {
-  /** Adds entries from `first` up to `end`; all of them one after the other. */
+  /** Adds entries from `first` up to `end`: from the first on, each once. */
   add(first: number, end: number): void;
+  /** Once all are there. */
   finish(): EncodedIndex;
 }
 
@@ -57,8 +58,9 @@ export interface GraphColumns {
 
 /** A graph under way. The columns must not be changed until it is finished. */
 export interface GraphEncoder {
-  /** Writes about `count` edges and nodes more; false once all are there. */
+  /** Writes about `count` (from 1) edges, values, slots and nodes more; false once all are there. */
   write(count: number): boolean;
+  /** Once all are there. */
   finish(): Uint8Array;
 }
 

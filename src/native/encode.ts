@@ -6,9 +6,17 @@ import { loadAddon } from './loader.ts';
 export type { EncodedIndex, GraphColumns, IndexColumns };
 
 export function encodeIndex(columns: IndexColumns): IndexEncoder {
-  return guard(() => loadAddon().encodeIndex(columns));
+  const encoder = guard(() => loadAddon().encodeIndex(columns));
+  return {
+    add: (first, end) => guard(() => encoder.add(first, end)),
+    finish: () => guard(() => encoder.finish()),
+  };
 }
 
 export function encodeGraph(columns: GraphColumns): GraphEncoder {
-  return guard(() => loadAddon().encodeGraph(columns));
+  const encoder = guard(() => loadAddon().encodeGraph(columns));
+  return {
+    write: (count) => guard(() => encoder.write(count)),
+    finish: () => guard(() => encoder.finish()),
+  };
 }

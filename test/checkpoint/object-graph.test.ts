@@ -29,6 +29,10 @@ function nodesOfFixture(name: string): GraphNode[] {
   }));
 }
 
+const neverCaptured = (): never => {
+  throw new Error('nothing is saved here');
+};
+
 describe('the codec', () => {
   it.each(['nested', 'cycle', 'slots', 'keras'])('reads and writes TensorFlow’s bytes of %s unchanged', (name) => {
     const bytes = fixture(name);
@@ -95,6 +99,21 @@ describe('the graph of a tree is TensorFlow’s for the same objects', () => {
       { counter: true },
     );
     expect(graph).toEqual(nodesOfFixture('nested'));
+  });
+
+  it('values of any attribute, also of one without a name', () => {
+    const value = (attribute: string) => ({ attribute, dtype: 'float32' as const, shape: [], capture: neverCaptured });
+    const owner = { isOwner: true };
+    const identity = owner;
+    const values = () => [value(''), value('b/c'), value(''), value('VARIABLE_VALUE')];
+    const adapt = (given: object) => (given === owner ? { identity, description: 'owner', values } : undefined);
+    const [, node] = nodesOfTree({ owner }, { adapters: [{ adapt } as Adapter] });
+    expect(node!.attributes.map(({ name, checkpointKey }) => [name, checkpointKey])).toEqual([
+      ['', 'owner/.ATTRIBUTES/'],
+      ['b.Sc', 'owner/.ATTRIBUTES/b..Sc'],
+      ['', 'owner/.ATTRIBUTES/'],
+      ['VARIABLE_VALUE', 'owner/.ATTRIBUTES/VARIABLE_VALUE'],
+    ]);
   });
 
   it('objects that refer to each other', () => {

@@ -90,8 +90,11 @@ describe('an index encoded by native', () => {
     expect(() => encoder.add(0, 3)).toThrow(/a name is no string/);
     expect(() => encodeIndex({ ...columns, keys: ['a'] }).add(0, 3)).toThrow(/a name is no string/);
     expect(() => encodeIndex(columns).add(0, 4)).toThrow(/wrong arguments/);
-    expect(() => encodeIndex(columns).add(-1, 2)).toThrow();
+    expect(() => encodeIndex(columns).add(-1, 2)).toThrow(/wrong arguments/);
+    expect(() => encodeIndex(columns).add(1, 2)).toThrow(/wrong arguments/);
+    expect(() => encodeIndex(columns).finish()).toThrow(/wrong arguments/);
     const finished = encodeIndex(columns);
+    finished.add(0, 3);
     finished.finish();
     expect(() => finished.finish()).toThrow(/wrong arguments/);
     expect(() => finished.add(0, 1)).toThrow(/wrong arguments/);
@@ -176,6 +179,8 @@ describe('a graph encoded by native', () => {
       );
     }
     expect(() => encodeGraph({ ...columns, childNames: [] }).write(9)).toThrow(/a name is no string/);
+    expect(() => encodeGraph(columns).write(0)).toThrow(/wrong arguments/);
+    expect(() => encodeGraph(columns).finish()).toThrow(/wrong arguments/);
     const finished = encodeGraph(columns);
     while (finished.write(1));
     finished.finish();
