@@ -16,7 +16,7 @@ const directory = testDirectories();
 
 beforeEach(noFaults);
 
-const MANY = 5000;
+const MANY = 2500;
 
 function layers(value: (index: number) => number): { [name: string]: HostTensor }[] {
   return Array.from({ length: MANY / 2 }, (_, i) => ({ kernel: floats(value(2 * i)), bias: floats(value(2 * i + 1)) }));
