@@ -130,6 +130,20 @@ describe('save and restore', () => {
     expect((fresh.value as HostTensor<'float32'>).data[0]).toBe(9);
   });
 
+  it('brings back both the state and the parts of an object that has both', async () => {
+    class Sampler extends Epoch {
+      readonly weights = floats(this.epoch, 1);
+      checkpointChildren() {
+        return { weights: this.weights };
+      }
+    }
+    const path = await new Checkpoint({ sampler: new Sampler(6) }).save(join(directory(), 'ckpt'));
+    const sampler = new Sampler(0);
+    (await new Checkpoint({ sampler }).restore(path)).assertConsumed();
+    expect(sampler.epoch).toBe(6);
+    expect([...(sampler.weights.data as Float32Array)]).toEqual([6, 1]);
+  });
+
   it('takes a Checkpoint as part of another', async () => {
     const inner = new Checkpoint({ x: floats(2) });
     const path = await new Checkpoint({ inner }).write(join(directory(), 'x'));
