@@ -12,9 +12,12 @@ const NO_SLICES: readonly TensorSlice[] = [];
 const ENTRY_BYTES = 40;
 
 /**
- * The entries of an index in the order of their keys, as columns: StoredEntries are made when they are asked for. A Map of
- * a million keys would hold the event loop for a tenth of a second whenever it grows.
+ * So many keys are found by a Map of texts, which V8 hashes and compares itself: a resume runs once, and loops over bytes take
+ * long before they are compiled. A Map of a million would hold the event loop for a tenth of a second whenever it grows.
  */
+export const MAPPED_KEYS = 2 ** 14;
+
+/** The entries of an index in the order of their keys, as columns: StoredEntries are made when they are asked for. */
 export class IndexTable extends RowMap<StoredEntry> {
   readonly dtypes: DType[] = [];
   readonly shapes: (readonly number[])[] = [];
@@ -27,8 +30,9 @@ export class IndexTable extends RowMap<StoredEntry> {
   /** The keys' bytes, one after the other; that of row i begins at `#keyStart[i]`. */
   readonly #text: WireWriter;
   readonly #keyStart: NumberColumn<Float64Array>;
-  readonly #hashes: NumberColumn<Uint32Array>;
-  /** Open addressing: a row + 1, or 0. */
+  /** Rows by key, where those are few. */
+  #byKey: Map<string, number> | undefined;
+  /** Else open addressing by the hash of a key's bytes: a row + 1, or 0. */
   #slots = new Uint32Array(1);
   /** Whoever makes up an index can't know which of its keys meet in a slot. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
@@ -42,20 +46,18 @@ export class IndexTable extends RowMap<StoredEntry> {
     this.offsets = NumberColumn.float64(rows);
     this.sizes = NumberColumn.float64(rows);
     this.checksums = NumberColumn.uint32(rows);
-    this.#hashes = NumberColumn.uint32(rows);
     this.#keyStart = NumberColumn.float64(rows + 1);
     this.#keyStart.push(0);
     this.#text = new WireWriter(bytes);
   }
 
   get size(): number {
-    return this.#hashes.length;
+    return this.offsets.length;
   }
 
   /** Appends an entry, whose key is the first `keyLength` bytes of `key`. */
   add(key: Uint8Array, keyLength: number, entry: StoredEntry): void {
     const row = this.size;
-    this.#hashes.push(this.#hash(key, 0, keyLength));
     this.#text.append(key, 0, keyLength);
     this.#keyStart.push(this.#text.length);
     this.dtypes.push(entry.dtype);
@@ -69,11 +71,20 @@ export class IndexTable extends RowMap<StoredEntry> {
 
   /** To be called once all are there: before, none is found. */
   *complete(turns: Turns): Steps<void> {
+    if (this.size <= MAPPED_KEYS) {
+      const byKey = new Map<string, number>();
+      yield* inTurns(turns, this.size, (first, end) => {
+        for (let row = first; row < end; row++) byKey.set(this.keyAt(row), row);
+      });
+      this.#byKey = byKey;
+      return;
+    }
     const slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * this.size + 2)));
     const last = slots.length - 1;
+    const text = this.#text.memory;
     yield* inTurns(turns, this.size, (first, end) => {
       for (let row = first; row < end; row++) {
-        let slot = this.#hashes.at(row) & last;
+        let slot = this.#hash(text, this.#keyStart.at(row), this.#keyStart.at(row + 1)) & last;
         while (slots[slot] !== 0) slot = (slot + 1) & last;
         slots[slot] = row + 1;
       }
@@ -82,6 +93,7 @@ export class IndexTable extends RowMap<StoredEntry> {
   }
 
   find(key: string): number {
+    if (this.#byKey !== undefined) return this.#byKey.get(key) ?? -1;
     if (typeof key !== 'string' || !key.isWellFormed()) return -1;
     const wanted = this.#wanted;
     wanted.truncate();
@@ -101,9 +113,7 @@ export class IndexTable extends RowMap<StoredEntry> {
   }
 
   keyAt(row: number): string {
-    const { buffer, byteOffset } = this.#text.memory;
-    const start = this.#keyStart.at(row);
-    return Buffer.from(buffer, byteOffset + start, this.#keyStart.at(row + 1) - start).toString();
+    return this.#text.memory.toString('utf8', this.#keyStart.at(row), this.#keyStart.at(row + 1));
   }
 
   valueAt(row: number): StoredEntry {

@@ -51,6 +51,8 @@ class IndexParser {
   readonly #parts = new Map<string, StoredEntry>();
   readonly #decoder = new EntryDecoder();
   #shardCount: number | null = null;
+  /** Whether the last tensor's key is ASCII, and so what the next one shares with it. Other entries share nothing with a tensor. */
+  #asciiKey = false;
 
   constructor(file: Uint8Array, options: ParseOptions) {
     this.#file = file;
@@ -135,9 +137,10 @@ class IndexParser {
 
   #takeEntry(cursor: BlockCursor, shards: number): void {
     const { key, keyLength, block, valueStart, valueEnd } = cursor;
-    let ascii = 0;
-    for (let i = 0; i < keyLength; i++) ascii |= key[i]!;
-    if (ascii > 127 && !isUtf8(cursor.currentKey())) throw dataLoss('a key of the index is not valid UTF-8');
+    let bytes = 0;
+    for (let i = this.#asciiKey ? cursor.shared : 0; i < keyLength; i++) bytes |= key[i]!;
+    this.#asciiKey = bytes <= 127;
+    if (!this.#asciiKey && !isUtf8(cursor.currentKey())) throw dataLoss('a key of the index is not valid UTF-8');
     try {
       this.#decoder.decode(block, valueStart, valueEnd, shards);
     } catch (error) {

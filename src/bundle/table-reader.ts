@@ -4,7 +4,7 @@ import { dataLoss } from './damage.ts';
 import { uncompress } from './snappy.ts';
 import { type BlockHandle, Compression, compareBytes, FOOTER_BYTES, MAGIC, TRAILER_BYTES } from './table-format.ts';
 import { WireReader } from './wire-reader.ts';
-import { WireWriter } from './wire-writer.ts';
+import { COPIED_SINGLY, WireWriter } from './wire-writer.ts';
 
 /** A data block and the key in the index block that closes it: every key in the block is ≤ it. */
 export interface DataBlock {
@@ -85,6 +85,8 @@ export class BlockCursor {
   /** The key of the entry: the first `keyLength` bytes. */
   key: Uint8Array = new Uint8Array(256);
   keyLength = 0;
+  /** How many of them are those of the entry before. */
+  shared = 0;
   /** Where the entry's value lies in the block. */
   valueStart = 0;
   valueEnd = 0;
@@ -148,8 +150,11 @@ export class BlockCursor {
     const increases =
       position === last ? position < length : position < length && key[position]! < block[at + position - shared]!;
     if (!this.#first && !increases) throw dataLoss('the keys of the index do not increase');
-    for (; position < length; position++) key[position] = block[at + position - shared]!;
+    const from = at - shared;
+    if (length - position >= COPIED_SINGLY) key.set(block.subarray(from + position, from + length), position);
+    else for (; position < length; position++) key[position] = block[from + position]!;
     this.keyLength = length;
+    this.shared = shared;
   }
 
   #checkEnd(): void {

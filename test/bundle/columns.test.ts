@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type BundleColumns, BundlePlanner } from '../../src/bundle/index.ts';
-import { IndexTable } from '../../src/bundle/index-table.ts';
+import { IndexTable, MAPPED_KEYS } from '../../src/bundle/index-table.ts';
 import { sortedNumbers } from '../../src/bundle/sort.ts';
 import { SourceColumns } from '../../src/bundle/source-columns.ts';
 import { ONE_TURN, promiseOf, resultOf, type Turns } from '../../src/steps.ts';
@@ -56,6 +56,24 @@ describe('the sort that lets the event loop turn', () => {
 });
 
 describe('the table of an index', () => {
+  it('finds its keys, and no others, where they are too many for a Map', () => {
+    const count = MAPPED_KEYS + 2;
+    const names = Array.from({ length: count }, (_, i) => `läyer-${i}/weight`);
+    const sorted = names.map((name) => Buffer.from(name)).sort(Buffer.compare);
+    const entry = { dtype: 'uint8', shape: [], shard: 0, offset: 0, size: 1, crc32c: 0, slices: [] } as const;
+    const table = new IndexTable(16);
+    for (const key of sorted) table.add(key, key.length, entry);
+    resultOf(table.complete(ONE_TURN));
+    expect(table.size).toBe(count);
+    sorted.forEach((key, row) => {
+      if (table.find(key.toString()) !== row || table.keyAt(row) !== key.toString()) throw new Error(`row ${row}`);
+    });
+    for (const other of ['', 'läyer-', `läyer-${count}/weight`, 'läyer-1/weight\0', '\ud800']) {
+      expect(table.has(other)).toBe(false);
+    }
+    expect(table.has(undefined as unknown as string)).toBe(false);
+  });
+
   it('finds what a Map would, in the same order', () => {
     fc.assert(
       fc.property(keys, fc.array(fc.string({ unit: 'binary' })), (names, others) => {
