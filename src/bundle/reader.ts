@@ -108,13 +108,13 @@ class BundleReader implements Bundle {
     const regions: Region[] = [];
     const check = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
-        const { key, into, entry } = requests[i]!;
-        const row = this.entries.rowOf(key, entry);
+        const { key, into } = requests[i]!;
+        const row = entries.find(key);
         if (row < 0) throw this.#noSuchKey(key);
         checkMemory(key, entries.dtypes[row]!, entries.shapes[row]!, into);
         if (entries.slices.has(row)) {
-          const stored = entries.valueAt(row);
-          regions.push(this.#region(key, stored, wholeBox(stored.shape), into, options.verify));
+          const entry = entries.valueAt(row);
+          regions.push(this.#region(key, entry, wholeBox(entry.shape), into, options.verify));
           rows[i] = -1;
         } else {
           rows[i] = row;

@@ -87,8 +87,6 @@ export interface BundleReadOptions {
 export interface BundleReadRequest {
   readonly key: string;
   readonly into: MemoryRange | DeviceMemory;
-  /** What the bundle's `entries` have under this key, where that was looked up already. */
-  readonly entry?: BundleEntryInfo;
 }
 
 /** An open checkpoint: its index is in memory, whole and checked; the data files are read on demand. */

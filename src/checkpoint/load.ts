@@ -96,21 +96,20 @@ async function readBatch(
     for (let i = first; i < end; i++) {
       const { key, value } = matches[i]!;
       const { destination } = value;
-      const entry = entries[i]!;
-      const { dtype, shape, slices, byteLength } = entry;
+      const { dtype, shape, slices, byteLength } = entries[i]!;
       if (isInPlace(destination)) {
         const into = memoryOf(destination);
         const copy =
           options.atomic === true
             ? { buffer: allocateMemory(into.byteLength, 'fill'), byteOffset: 0, byteLength: into.byteLength }
             : undefined;
-        requests.push({ key, entry, into: copy ?? into });
+        requests.push({ key, into: copy ?? into });
         gives.push(copy && { fill: () => fill(destination, copy) });
         continue;
       }
       const placed = dtype === 'string' ? undefined : destination.place?.(dtype, shape);
       if (placed !== undefined) {
-        requests.push({ key, entry, into: placed.memory });
+        requests.push({ key, into: placed.memory });
         gives.push({ placed });
       } else if (dtype === 'string') {
         gives.push({ to: destination, value: strings.get(key)! });
@@ -124,7 +123,7 @@ async function readBatch(
                 data: allocateMemory(byteLength, destination.adopts === true ? 'adopt' : 'fill'),
               })
             : HostTensor.allocate({ dtype, shape });
-        requests.push({ key, entry, into: tensor.memory });
+        requests.push({ key, into: tensor.memory });
         gives.push({ to: destination, value: tensor });
       }
     }

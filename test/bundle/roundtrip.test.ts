@@ -63,25 +63,6 @@ describe('what is saved is read back', () => {
     expect(Buffer.compare(into, patternTensor('float32', [11, 13]).data)).toBe(0);
   });
 
-  it('by an entry that was looked up before, and by its key where that is of another checkpoint', async () => {
-    const of = async (name: string, values: Record<string, number>) => {
-      const scalar = (value: number) => ({ dtype: 'float32' as const, shape: [], data: Float32Array.of(value) });
-      const entries = Object.entries(values).map(([key, value]) => entryOf(key, scalar(value)));
-      await saveBundle(entries, { prefix: at(name) });
-      return openBundle(at(name));
-    };
-    const [one, other] = [await of('one', { a: 1, b: 2 }), await of('other', { b: 3 })];
-    for (const [entry, bundle, expected] of [
-      [one.entries.get('b'), one, 2],
-      [one.entries.get('b'), other, 3],
-      [{ ...one.entries.get('b')! }, one, 2],
-    ] as const) {
-      const into = new Uint8Array(4);
-      await bundle.read([{ key: 'b', entry, into }]);
-      expect(new Float32Array(into.buffer)[0]).toBe(expected);
-    }
-  });
-
   it('slice by slice', async () => {
     const prefix = at('slice');
     const data = Float32Array.from({ length: 6 * 5 * 4 }, (_, i) => i);
