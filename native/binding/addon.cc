@@ -13,6 +13,7 @@
 #include "binding/node_api.h"
 #include "binding/programs_from_js.h"
 #include "binding/tensorflow.h"
+#include "binding/wrong_arguments.h"
 #include "checksum/crc32c.h"
 #include "io/make_directories.h"
 #include "io/posix_file_system.h"
@@ -24,11 +25,6 @@ namespace tensor_checkpoint {
 namespace {
 
 constexpr char kVersion[] = "0.1.0";
-
-Napi::Value WrongArguments(Napi::Env env) {
-  Napi::TypeError::New(env, "wrong arguments for a native function").ThrowAsJavaScriptException();
-  return env.Undefined();
-}
 
 template <typename Program, bool (*FromJs)(Napi::Value, Submission<Program>&)>
 Napi::Value Start(const Napi::CallbackInfo& info) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "binding/allocations.h"
+#include "binding/wrong_arguments.h"
 
 namespace tensor_checkpoint {
 namespace {
@@ -56,8 +57,7 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const double bytes = info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
   if (!(bytes >= 0 && bytes <= 9007199254740991.0)) {
-    Napi::TypeError::New(env, "wrong arguments for a native function").ThrowAsJavaScriptException();
-    return env.Undefined();
+    return WrongArguments(env);
   }
   const auto size = static_cast<size_t>(bytes);
   if (size == 0) return Napi::ArrayBuffer::New(env, 0);

@@ -6,6 +6,7 @@
 #include "binding/cuda_arguments.h"
 #include "binding/device_handle.h"
 #include "binding/environment.h"
+#include "binding/wrong_arguments.h"
 #include "device/cuda_driver.h"
 #include "device/host_copy.h"
 #include "device/pointer_info.h"
@@ -58,7 +59,7 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const auto device = WholeArgument(info[0]);
   const auto bytes = WholeArgument(info[1]);
-  if (!device || *device > UINT32_MAX || !bytes || *bytes == 0) return WrongCudaArguments(env);
+  if (!device || *device > UINT32_MAX || !bytes || *bytes == 0) return WrongArguments(env);
   auto context = ContextForTensors(static_cast<uint32_t>(*device));
   if (!context.ok()) return FailureToJs(env, context.status());
   auto memory = AllocateForTensor(*context, static_cast<size_t>(*bytes));
@@ -71,7 +72,7 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Release(const Napi::CallbackInfo& info) {
-  if (!info[0].IsExternal()) return WrongCudaArguments(info.Env());
+  if (!info[0].IsExternal()) return WrongArguments(info.Env());
   DeviceHandle::Of(info[0]).Drop();
   return info.Env().Undefined();
 }
@@ -80,7 +81,7 @@ Napi::Value Describe(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const auto pointer = AddressArgument(info[0]);
   const auto bytes = WholeArgument(info[1]);
-  if (!pointer || !bytes) return WrongCudaArguments(env);
+  if (!pointer || !bytes) return WrongArguments(env);
   auto driver = CudaDriver::Shared();
   if (!driver.ok()) return FailureToJs(env, driver.status());
   auto described = DescribePointer(**driver, *pointer, *bytes);
@@ -103,10 +104,10 @@ Napi::Value Copy(const Napi::CallbackInfo& info) {
   const auto bytes = WholeArgument(info[6]);
   if (!info[0].IsBoolean() || !device || *device > UINT32_MAX || !stream || !pointer || !info[4].IsArrayBuffer() ||
       !offset || !bytes || !info[7].IsFunction()) {
-    return WrongCudaArguments(env);
+    return WrongArguments(env);
   }
   Napi::ArrayBuffer buffer = info[4].As<Napi::ArrayBuffer>();
-  if (*offset > buffer.ByteLength() || *bytes > buffer.ByteLength() - *offset) return WrongCudaArguments(env);
+  if (*offset > buffer.ByteLength() || *bytes > buffer.ByteLength() - *offset) return WrongArguments(env);
   auto* const memory = static_cast<uint8_t*>(buffer.Data()) + *offset;
   const auto behind = info[2].IsNull() ? std::nullopt : stream;
   const bool to_host = info[0].As<Napi::Boolean>().Value();

@@ -17,11 +17,6 @@ inline Napi::Value FailureToJs(Napi::Env env, Status status) {
   return object;
 }
 
-inline Napi::Value WrongCudaArguments(Napi::Env env) {
-  Napi::TypeError::New(env, "wrong arguments for a native function").ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
 // A whole number below 2^53 as a JS number.
 inline std::optional<uint64_t> WholeArgument(Napi::Value value) {
   if (!value.IsNumber()) return std::nullopt;

@@ -4,6 +4,7 @@
 
 #include "binding/environment.h"
 #include "binding/events_to_js.h"
+#include "binding/wrong_arguments.h"
 #include "pipeline/limits.h"
 
 namespace tensor_checkpoint {
@@ -11,17 +12,13 @@ namespace {
 
 constexpr double kMostBytes = 9007199254740991;  // 2^53 − 1
 
-void WrongArguments(Napi::Env env) {
-  Napi::TypeError::New(env, "wrong arguments for a native function").ThrowAsJavaScriptException();
-}
-
 Environment::Deliver Outcome(Status status) {
   return [status = std::move(status)](Napi::Env env, const Napi::Function& done) {
     done.Call({status.ok() ? env.Null() : Napi::Value(ErrorToJs(env, {status}))});
   };
 }
 
-void ReserveSnapshotPool(const Napi::CallbackInfo& info) {
+Napi::Value ReserveSnapshotPool(const Napi::CallbackInfo& info) {
   if (info.Length() < 3 || !info[0].IsNumber() || !info[1].IsNumber() || !info[2].IsFunction()) {
     return WrongArguments(info.Env());
   }
@@ -35,15 +32,17 @@ void ReserveSnapshotPool(const Napi::CallbackInfo& info) {
     return Outcome(engine.devices().pinned().Reserve((*opened)->context(), static_cast<uint64_t>(bytes), kLargestChunk,
                                                      engine.pool()));
   });
+  return info.Env().Undefined();
 }
 
-void ReleaseDeviceMemory(const Napi::CallbackInfo& info) {
+Napi::Value ReleaseDeviceMemory(const Napi::CallbackInfo& info) {
   if (info.Length() < 1 || !info[0].IsFunction()) return WrongArguments(info.Env());
   Environment& environment = Environment::Of(info.Env());
   environment.RunTask(info[0].As<Napi::Function>(), [&engine = environment.engine()] {
     engine.devices().Trim();
     return Outcome(Status::Ok());
   });
+  return info.Env().Undefined();
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "binding/cuda_arguments.h"
 #include "binding/device_handle.h"
 #include "binding/environment.h"
+#include "binding/wrong_arguments.h"
 #include "device/dlpack.h"
 
 // Tensors of other addons, and ours for them, as Externals that hold a DLManagedTensor or DLManagedTensorVersioned. An
@@ -99,7 +100,7 @@ Napi::Object Describe(Napi::Env env, const DLTensor& tensor, bool read_only) {
 // (external, versioned, take)
 Napi::Value Take(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  if (!info[0].IsExternal() || !info[1].IsBoolean() || !info[2].IsBoolean()) return WrongCudaArguments(env);
+  if (!info[0].IsExternal() || !info[1].IsBoolean() || !info[2].IsBoolean()) return WrongArguments(env);
   void* data = nullptr;
   if (napi_get_value_external(env, info[0], &data) != napi_ok || data == nullptr) {
     return FailureToJs(env, Refuse("the External points to nothing"));
@@ -154,15 +155,15 @@ Napi::Value Hand(const Napi::CallbackInfo& info) {
   const auto code = WholeArgument(info[4]);
   const auto bits = WholeArgument(info[5]);
   if (!info[1].IsBoolean() || !pointer || !device || !code || !bits || !info[6].IsArray() || !info[7].IsBoolean()) {
-    return WrongCudaArguments(env);
+    return WrongArguments(env);
   }
   const bool is_handle = info[1].As<Napi::Boolean>().Value();
-  if (is_handle ? !info[0].IsExternal() : !info[0].IsObject()) return WrongCudaArguments(env);
+  if (is_handle ? !info[0].IsExternal() : !info[0].IsObject()) return WrongArguments(env);
   Napi::Array dimensions = info[6].As<Napi::Array>();
   std::vector<int64_t> shape;
   for (uint32_t i = 0; i < dimensions.Length(); ++i) {
     const auto dimension = WholeArgument(dimensions.Get(i));
-    if (!dimension) return WrongCudaArguments(env);
+    if (!dimension) return WrongArguments(env);
     shape.push_back(static_cast<int64_t>(*dimension));
   }
   DLTensor tensor{};

@@ -11,6 +11,7 @@
 
 #include "binding/js_reader.h"
 #include "binding/whole_number.h"
+#include "binding/wrong_arguments.h"
 #include "format/bundle_index.h"
 #include "format/object_graph.h"
 
@@ -71,11 +72,6 @@ Napi::Value BytesToJs(Napi::Env env, WrittenBytes bytes) {
 
 Napi::Value NoMemory(Napi::Env env) {
   Napi::RangeError::New(env, "native encoder: there is not enough memory").ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
-Napi::Value WrongArguments(Napi::Env env) {
-  Napi::TypeError::New(env, "wrong arguments for a native function").ThrowAsJavaScriptException();
   return env.Undefined();
 }
 

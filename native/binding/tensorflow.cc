@@ -8,16 +8,12 @@
 #include "binding/cuda_arguments.h"
 #include "binding/environment.h"
 #include "binding/events_to_js.h"
+#include "binding/wrong_arguments.h"
 #include "device/pointer_info.h"
 #include "tensorflow/runtime.h"
 
 namespace tensor_checkpoint {
 namespace {
-
-Napi::Value WrongArguments(Napi::Env env) {
-  Napi::TypeError::New(env, "wrong arguments for a native function").ThrowAsJavaScriptException();
-  return env.Undefined();
-}
 
 Napi::Value FindTensorFlow(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();

@@ -36,7 +36,6 @@ export class IndexTable extends RowMap<StoredEntry> {
   #slots = new Uint32Array(1);
   /** Whoever makes up an index can't know which of its keys meet in a slot. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
-  readonly #wanted = new WireWriter();
 
   /** @param bytes that the index has. */
   constructor(bytes: number) {
@@ -95,18 +94,16 @@ export class IndexTable extends RowMap<StoredEntry> {
   find(key: string): number {
     if (this.#byKey !== undefined) return this.#byKey.get(key) ?? -1;
     if (typeof key !== 'string' || !key.isWellFormed()) return -1;
-    const wanted = this.#wanted;
-    wanted.truncate();
-    wanted.text(key);
-    const { memory, length } = wanted;
+    const wanted = Buffer.from(key);
+    const { length } = wanted;
     const text = this.#text.memory;
     const last = this.#slots.length - 1;
-    for (let slot = this.#hash(memory, 0, length) & last; this.#slots[slot] !== 0; slot = (slot + 1) & last) {
+    for (let slot = this.#hash(wanted, 0, length) & last; this.#slots[slot] !== 0; slot = (slot + 1) & last) {
       const row = this.#slots[slot]! - 1;
       const start = this.#keyStart.at(row);
       if (this.#keyStart.at(row + 1) - start !== length) continue;
       let at = 0;
-      while (at < length && text[start + at] === memory[at]) at++;
+      while (at < length && text[start + at] === wanted[at]) at++;
       if (at === length) return row;
     }
     return -1;

@@ -1,25 +1,12 @@
 /** The other half of wire-reader.ts, as much of it as TypeScript writes: heads of strings, and what is compared with a file. */
 
-/**
- * A writer's first texts go through Node's own encoder: a loop over characters takes far longer before it is compiled, and
- * a resume runs once. The next go through that loop, where they are short: then a call takes longer.
- */
-const TEXTS_BEFORE_LOOP = 2048;
-/** UTF-16 units. */
-const LOOPED_TEXT = 128;
-
-/**
- * Fewer bytes are copied one by one, more by a call with a view: that takes as long as 50 or so in compiled code, and in code
- * that isn't as few as these.
- */
+/** Fewer bytes are copied one by one. For more, a call with a view: a resume runs once, and a loop takes long before it is compiled. */
 export const COPIED_SINGLY = 16;
 
 /** Appends to memory that grows. Positions stay valid, views of the memory don't. */
 export class WireWriter {
   #bytes: Buffer;
   #length = 0;
-  /** Texts written by Buffer. */
-  #texts = 0;
 
   constructor(capacity = 256) {
     // Not zeroed and not pooled: the keys of a million tensors take 60 MB, touched once.
@@ -36,7 +23,7 @@ export class WireWriter {
   }
 
   /** Makes room for `count` more bytes and returns the memory. */
-  reserve(count: number): Uint8Array {
+  #reserve(count: number): Uint8Array {
     const needed = this.#length + count;
     if (needed > this.#bytes.length) {
       const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
@@ -47,12 +34,12 @@ export class WireWriter {
   }
 
   byte(value: number): void {
-    this.reserve(1)[this.#length++] = value;
+    this.#reserve(1)[this.#length++] = value;
   }
 
   /** `value`: an integer from 0 to 2^53. */
   varint(value: number): void {
-    const bytes = this.reserve(10);
+    const bytes = this.#reserve(10);
     let at = this.#length;
     let rest = value;
     while (rest > 0x7fffffff) {
@@ -68,7 +55,7 @@ export class WireWriter {
   }
 
   fixed32(value: number): void {
-    const bytes = this.reserve(4);
+    const bytes = this.#reserve(4);
     const at = this.#length;
     bytes[at] = value & 0xff;
     bytes[at + 1] = (value >>> 8) & 0xff;
@@ -79,7 +66,7 @@ export class WireWriter {
 
   append(data: Uint8Array, start = 0, end = data.length): void {
     const count = end - start;
-    const bytes = this.reserve(count);
+    const bytes = this.#reserve(count);
     const at = this.#length;
     if (count < COPIED_SINGLY) {
       for (let i = 0; i < count; i++) bytes[at + i] = data[start + i]!;
@@ -87,35 +74,6 @@ export class WireWriter {
       bytes.set(data.subarray(start, end), at);
     }
     this.#length = at + count;
-  }
-
-  /** `value` in UTF-8. */
-  text(value: string): void {
-    if (this.#texts >= TEXTS_BEFORE_LOOP && this.#shortAscii(value)) return;
-    this.#texts++;
-    // A UTF-16 unit takes three bytes at most.
-    if (this.#bytes.length - this.#length < value.length * 3) this.reserve(Buffer.byteLength(value));
-    this.#length += this.#bytes.write(value, this.#length);
-  }
-
-  /** Appends `value` if that is short and ASCII, as names mostly are; else false, and nothing is appended. */
-  #shortAscii(value: string): boolean {
-    const count = value.length;
-    if (count > LOOPED_TEXT) return false;
-    const bytes = this.reserve(count);
-    const start = this.#length;
-    for (let i = 0; i < count; i++) {
-      const unit = value.charCodeAt(i);
-      if (unit > 127) return false;
-      bytes[start + i] = unit;
-    }
-    this.#length = start + count;
-    return true;
-  }
-
-  /** Forgets what was written from `length` on. */
-  truncate(length = 0): void {
-    this.#length = length;
   }
 
   /** A view of what was written: valid until the next call. */

@@ -26,28 +26,15 @@ export class MessageWriter extends WireWriter {
 
   /** A field whose value is text, left out where that is empty. */
   textField(tag: number, value: string): void {
-    if (value === '') return;
+    if (value !== '') this.message(tag, (text) => text.append(Buffer.from(value)));
+  }
+
+  /** A length-delimited field, whose content `write` writes. */
+  message(tag: number, write: (content: MessageWriter) => void): void {
+    const content = new MessageWriter();
+    write(content);
     this.byte(tag);
-    const start = this.open();
-    this.append(Buffer.from(value));
-    this.close(start);
-  }
-
-  /** Begins a length-delimited part, whose content is what is written until {@link close}, which takes what this returns. */
-  open(): number {
-    this.byte(0);
-    return this.length;
-  }
-
-  close(start: number): void {
-    this.setLength(start, this.length - start);
-  }
-
-  /** Puts a length into the place that {@link open} left before `start`. */
-  setLength(start: number, length: number): void {
-    const content = this.view().slice(start);
-    this.truncate(start - 1);
-    this.varint(length);
-    this.append(content);
+    this.varint(content.length);
+    this.append(content.view());
   }
 }

@@ -36,13 +36,7 @@ export function encodeEntry(
 
 /** Appends field 2 of an entry, the shape. */
 export function encodeShape(writer: MessageWriter, shape: readonly number[]): void {
-  writer.byte(0x12);
-  const start = writer.open();
-  for (const dimension of shape) {
-    writer.byte(0x12);
-    const size = writer.open();
-    writer.numberField(0x08, dimension);
-    writer.close(size);
-  }
-  writer.close(start);
+  writer.message(0x12, (dims) => {
+    for (const dimension of shape) dims.message(0x12, (size) => size.numberField(0x08, dimension));
+  });
 }
