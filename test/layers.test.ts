@@ -26,7 +26,7 @@ const nativeLayers: Record<string, readonly string[]> = {
   device: ['base'],
   pipeline: ['base', 'checksum', 'io', 'device'],
   tensorflow: ['base'],
-  format: ['base'],
+  format: ['base', 'checksum'],
   binding: ['base', 'checksum', 'io', 'device', 'pipeline', 'tensorflow', 'format'],
 };
 

@@ -6,6 +6,7 @@
 #include "binding/array_buffers.h"
 #include "binding/buffer_table.h"
 #include "binding/cuda.h"
+#include "binding/decoders.h"
 #include "binding/device_memory.h"
 #include "binding/encoders.h"
 #include "binding/environment.h"
@@ -182,6 +183,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("makeDirectoriesSync", Napi::Function::New<MakeDirectoriesSync>(env));
   exports.Set("lockDirectorySync", Napi::Function::New<LockDirectorySync>(env));
   ExportEncoders(env, exports);
+  ExportDecoders(env, exports);
   ExportTensorFlow(env, exports);
   exports.Set("info", Napi::Function::New<Info>(env));
   ExportCuda(env, exports);

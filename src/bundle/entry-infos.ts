@@ -25,8 +25,22 @@ export class EntryInfos extends RowMap<BundleEntryInfo> {
   }
 
   valueAt(row: number): BundleEntryInfo {
-    const { dtype, shape, size, shard, offset, crc32c, slices } = this.#index.entries.valueAt(row);
-    if (slices.length === 0) return { dtype, shape, byteLength: size, shard, offset, crc32c, slices: null };
+    const { entries } = this.#index;
+    const { shard, offset, size, crc32c } = entries.rows;
+    const dtype = entries.dtypeAt(row);
+    const shape = entries.shapeAt(row);
+    const slices = entries.slices.get(row);
+    if (slices === undefined) {
+      return {
+        dtype,
+        shape,
+        byteLength: size[row]!,
+        shard: shard[row]!,
+        offset: offset[row]!,
+        crc32c: crc32c[row]!,
+        slices: null,
+      };
+    }
     const byteLength = storedByteLength(this.#index, this.keyAt(row), slices, dtype, shape);
     return { dtype, shape, byteLength, shard: null, offset: null, crc32c: null, slices };
   }

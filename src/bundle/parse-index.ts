@@ -3,7 +3,8 @@ import { type CheckpointError, isCheckpointError } from '../errors.ts';
 import { ONE_TURN, resultOf, type Steps, type Turns } from '../steps.ts';
 import { dataLoss, inContext } from './damage.ts';
 import { EntryDecoder } from './entry-decoder.ts';
-import { IndexTable } from './index-table.ts';
+import type { IndexTable } from './index-table.ts';
+import { IndexTableBuilder } from './index-table-builder.ts';
 import { decodeHeader, type StoredEntry } from './messages.ts';
 import { SLICE_KEY_MARK } from './slice-keys.ts';
 import { compareBytes } from './table-format.ts';
@@ -34,7 +35,10 @@ export function partKey(encoded: Uint8Array): string {
   return Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength).toString('latin1');
 }
 
-/** Parses a whole index file. DATA_LOSS for anything that contradicts the format, UNSUPPORTED for other versions. */
+/**
+ * Parses a whole index file, of every kind. DATA_LOSS for anything that contradicts the format, UNSUPPORTED for other versions.
+ * What native/format/read_index.cc accepts this must understand in the same way.
+ */
 export function parseIndex(file: Uint8Array, options: ParseOptions): ParsedIndex {
   return resultOf(parseIndexSteps(file, options, ONE_TURN));
 }
@@ -47,7 +51,7 @@ export function parseIndexSteps(file: Uint8Array, options: ParseOptions, turns: 
 class IndexParser {
   readonly #file: Uint8Array;
   readonly #options: ParseOptions;
-  readonly #entries: IndexTable;
+  readonly #entries: IndexTableBuilder;
   readonly #parts = new Map<string, StoredEntry>();
   readonly #decoder = new EntryDecoder();
   #shardCount: number | null = null;
@@ -57,7 +61,7 @@ class IndexParser {
   constructor(file: Uint8Array, options: ParseOptions) {
     this.#file = file;
     this.#options = options;
-    this.#entries = new IndexTable(file.length);
+    this.#entries = new IndexTableBuilder(file.length);
   }
 
   *parse(turns: Turns): Steps<ParsedIndex> {
@@ -69,8 +73,8 @@ class IndexParser {
       previous = block.separator;
     }
     if (this.#shardCount === null) this.#report(dataLoss(`${path}: the index has no header`, { path, offset: 0 }), 0);
-    yield* this.#entries.complete(turns);
-    return { shardCount: this.#shardCount ?? 0, entries: this.#entries, parts: this.#parts };
+    const shardCount = this.#shardCount ?? 0;
+    return { shardCount, entries: yield* this.#entries.finish(shardCount, turns), parts: this.#parts };
   }
 
   /** What reads a block piece by piece, until it returns false. A block that is damaged is left at that point. */

@@ -1,5 +1,6 @@
 import { CheckpointError, describeValue, invalidArgument, isCheckpointError } from '../errors.ts';
-import { LoadFailure, readFile, runLoad } from '../native/engine.ts';
+import type { KeyColumns } from '../native/decode.ts';
+import { LoadFailure, runLoad } from '../native/engine.ts';
 import { inTurns, promiseOf, ShortTurns } from '../steps.ts';
 import { type DType, elementSize, viewLanes } from '../tensor/dtypes.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
@@ -13,14 +14,12 @@ import { EntryInfos } from './entry-infos.ts';
 import { LoadBuilder } from './load-builder.ts';
 import type { StoredEntry } from './messages.ts';
 import { indexPath } from './names.ts';
-import { type ParsedIndex, parseIndexSteps } from './parse-index.ts';
+import { openIndex } from './open-index.ts';
+import type { ParsedIndex } from './parse-index.ts';
 import { addPart, needsPieces, readInPieces, type Verify } from './region-read.ts';
 import { type StoredPart, storedParts } from './stored-parts.ts';
 import { readStrings } from './strings.ts';
 import type { Bundle, BundleEntryInfo, BundleReadOptions, BundleReadRequest, TensorSlice } from './types.ts';
-
-/** An index beyond this is refused before it is read. Ten million tensors have about 700 MiB. */
-const MAX_INDEX_BYTES = 2 ** 31;
 
 /** A box of a tensor and the memory it goes to. */
 interface Region {
@@ -39,32 +38,16 @@ interface Region {
  * order or dtype that this package doesn't read.
  */
 export async function openBundle(prefix: string, options: { signal?: AbortSignal } = {}): Promise<Bundle> {
-  const path = indexPath(prefix);
   throwIfAborted(options.signal);
-  const file = await readIndexFile(path);
+  const index = await openIndex(prefix);
   throwIfAborted(options.signal);
-  return new BundleReader(prefix, await promiseOf(parseIndexSteps(file, { path }, new ShortTurns())));
+  return new BundleReader(prefix, index);
 }
 
 /** ABORTED if the signal says so; signals' own reasons are no CheckpointErrors. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) {
     throw new CheckpointError('ABORTED', 'The operation was aborted by its signal', { cause: signal.reason });
-  }
-}
-
-/** The bytes of an index file, NOT_FOUND with advice if there is none. */
-export async function readIndexFile(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path, MAX_INDEX_BYTES);
-  } catch (error) {
-    if (!isCheckpointError(error) || error.code !== 'NOT_FOUND') throw error;
-    const prefix = path.slice(0, -'.index'.length);
-    throw new CheckpointError('NOT_FOUND', `There is no checkpoint '${prefix}': the file ${path} doesn't exist.`, {
-      path,
-      errno: error.errno,
-      cause: error,
-    });
   }
 }
 
@@ -96,29 +79,33 @@ class BundleReader implements Bundle {
     return info;
   }
 
+  get keyColumns(): KeyColumns {
+    return this.#index.entries.rows.keys;
+  }
+
   dataPath(shard: number): string {
     return this.#files.path(shard);
   }
 
   async read(requests: readonly BundleReadRequest[], options: BundleReadOptions = {}): Promise<void> {
     const { entries } = this.#index;
+    const columns = entries.rows;
     const turns = new ShortTurns();
     const rows = new Int32Array(requests.length);
     const shards = new Set<number>();
     const regions: Region[] = [];
     const check = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
-        const { key, into } = requests[i]!;
-        const row = entries.find(key);
+        const { key, row = entries.find(key), into } = requests[i]!;
         if (row < 0) throw this.#noSuchKey(key);
-        checkMemory(key, entries.dtypes[row]!, entries.shapes[row]!, into);
+        checkMemory(key, entries.dtypeAt(row), entries.shapeAt(row), into);
         if (entries.slices.has(row)) {
           const entry = entries.valueAt(row);
           regions.push(this.#region(key, entry, wholeBox(entry.shape), into, options.verify));
           rows[i] = -1;
         } else {
           rows[i] = row;
-          shards.add(entries.shards.at(row));
+          shards.add(columns.shard[row]!);
         }
       }
     };
@@ -130,12 +117,12 @@ class BundleReader implements Bundle {
         const row = rows[i]!;
         if (row < 0) continue;
         const { key, into } = requests[i]!;
-        const shard = entries.shards.at(row);
-        const offset = entries.offsets.at(row);
-        const size = entries.sizes.at(row);
+        const shard = columns.shard[row]!;
+        const offset = columns.offset[row]!;
+        const size = columns.size[row]!;
         this.#files.check(key, { shard, offset, size }, sizes);
         if (size === 0) continue;
-        builder.tensor(key, options.verify === false ? null : entries.checksums.at(row));
+        builder.tensor(key, options.verify === false ? null : columns.crc32c[row]!);
         builder.extent(this.#files.path(shard), offset, size, into);
       }
     };

@@ -1,8 +1,10 @@
 import type { NativeWarning, Progress, SaveProgram } from '../native/contract.ts';
+import type { KeyColumns } from '../native/decode.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory, TensorSource } from '../tensor/source.ts';
+import type { RowMap } from './row-map.ts';
 import type { SourceColumns } from './source-columns.ts';
 
 /** A tensor to be saved, and its key. */
@@ -86,6 +88,8 @@ export interface BundleReadOptions {
 /** Read a fixed-width tensor into memory of exactly its size, the host's or a device's. */
 export interface BundleReadRequest {
   readonly key: string;
+  /** The key's row in `entries`, where it is known. */
+  readonly row?: number;
   readonly into: MemoryRange | DeviceMemory;
 }
 
@@ -93,10 +97,13 @@ export interface BundleReadRequest {
 export interface Bundle {
   readonly prefix: string;
   readonly shardCount: number;
-  readonly entries: ReadonlyMap<string, BundleEntryInfo>;
+  /** By key, in the order of the index's rows. */
+  readonly entries: RowMap<BundleEntryInfo>;
   has(key: string): boolean;
   /** NOT_FOUND for a key that the checkpoint hasn't. */
   info(key: string): BundleEntryInfo;
+  /** The keys of `entries`, for native. */
+  readonly keyColumns: KeyColumns;
   dataPath(shard: number): string;
   /**
    * Reads fixed-width tensors in place, in one load program. Rejects with DATA_LOSS and the like; the error's

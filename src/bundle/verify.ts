@@ -8,8 +8,9 @@ import { wholeBox } from './boxes.ts';
 import { LoadBuilder } from './load-builder.ts';
 import type { StoredEntry } from './messages.ts';
 import { dataPath, indexPath } from './names.ts';
+import { readIndexFile } from './open-index.ts';
 import { type ParsedIndex, parseIndexSteps } from './parse-index.ts';
-import { readIndexFile, throwIfAborted } from './reader.ts';
+import { throwIfAborted } from './reader.ts';
 import { storedParts } from './stored-parts.ts';
 import { readStrings } from './strings.ts';
 import { checkVariants } from './variants.ts';
@@ -74,7 +75,7 @@ export async function verifyBundle(prefix: string, options: VerifyOptions = {}):
 
   const index = await attempt(async () => {
     const path = indexPath(prefix);
-    const file = await readIndexFile(path);
+    const file = await readIndexFile(prefix);
     return await promiseOf(parseIndexSteps(file, { path, strict: true, onProblem: report }, new ShortTurns()));
   }, report);
   throwIfAborted(options.signal);

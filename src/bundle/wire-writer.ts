@@ -17,11 +17,6 @@ export class WireWriter {
     return this.#length;
   }
 
-  /** The memory, of which the first {@link length} bytes are written. Valid until the next call. */
-  get memory(): Buffer {
-    return this.#bytes;
-  }
-
   /** Makes room for `count` more bytes and returns the memory. */
   #reserve(count: number): Uint8Array {
     const needed = this.#length + count;

@@ -7,36 +7,40 @@ import type { DeviceMemory } from '../tensor/source.ts';
 import type { Match } from './restore-session.ts';
 import type { Destination } from './trackable.ts';
 
+/** What the index says of each match, and in which of its rows. */
+export interface StoredEntries {
+  readonly rows: readonly number[];
+  readonly entries: readonly BundleEntryInfo[];
+}
+
 type Problem = NonNullable<CheckpointErrorContext['problems']>[number];
 
 /**
  * Checks all that the index can tell about these matches before anything is assigned.
  *
- * @returns what the index says of each match.
  * @throws CheckpointError with every defect in `problems`; its code is that of the first.
  */
-export function* checkMatches(
-  matches: readonly Match[],
-  bundle: Bundle,
-  turns: Turns,
-): Steps<readonly BundleEntryInfo[]> {
+export function* checkMatches(matches: readonly Match[], bundle: Bundle, turns: Turns): Steps<StoredEntries> {
   const problems: Problem[] = [];
+  const rows: number[] = [];
   const entries: BundleEntryInfo[] = [];
   yield* inTurns(turns, matches.length, (first, end) => {
     for (let i = first; i < end; i++) {
       const match = matches[i]!;
-      const entry = bundle.entries.get(match.key);
-      if (entry === undefined) {
+      const row = match.entry ?? bundle.entries.find(match.key);
+      if (row < 0) {
         const message = `${match.key}: the object graph names this key, but the index doesn't have it`;
         problems.push({ code: 'DATA_LOSS', key: match.key, message });
         continue;
       }
+      const entry = bundle.entries.valueAt(row);
       checkMatch(match, entry, problems);
+      rows.push(row);
       entries.push(entry);
     }
   });
   const first = problems[0];
-  if (first === undefined) return entries;
+  if (first === undefined) return { rows, entries };
   const SHOWN = 20;
   const list = problems.slice(0, SHOWN).map(({ message }) => `\n  ${message}`);
   if (problems.length > SHOWN) list.push(`\n  … and ${problems.length - SHOWN} more (see error.problems)`);

@@ -3,7 +3,8 @@ import { dataLoss, inContext } from '../bundle/damage.ts';
 import { NumberColumn } from '../bundle/number-column.ts';
 import { WireReader, WireType } from '../bundle/wire-reader.ts';
 import type { Steps, Turns } from '../steps.ts';
-import { Holds, NodeField, type ObjectGraph, type RegisteredSaver } from './object-graph.ts';
+import { Holds, NodeField, numbered, type ObjectGraph, type RegisteredSaver } from './object-graph.ts';
+import { textsOf } from './texts.ts';
 
 /** How much is read before the event loop may turn. Bytes. */
 const PIECE = 2 ** 12;
@@ -12,7 +13,8 @@ const PIECE = 2 ** 12;
 const NODE_BYTES = 64;
 
 /**
- * Parses a stored graph. Nothing in it is trusted: lengths, node numbers and text are checked.
+ * Parses a stored graph, of every kind. Nothing in it is trusted: lengths, node numbers and text are checked. What
+ * native/format/read_graph.cc accepts this must understand in the same way.
  *
  * @throws CheckpointError DATA_LOSS for bytes that are not such a message, or edges to nodes that don't exist.
  */
@@ -83,18 +85,20 @@ class Decoder {
         if (id < 0 || id >= nodeCount) throw dataLoss(`an edge leads to node ${id}, and there are ${nodeCount}`);
       }
     }
+    const { numbers: attributes, names: attributeNames } = numbered(this.#attributeNames);
     return {
       nodeCount,
       childStart: this.#childStart.view(),
       childIds: this.#childIds.view(),
-      childNames: this.#childNames,
+      childNames: textsOf(this.#childNames),
       attributeStart: this.#attributeStart.view(),
-      attributeNames: this.#attributeNames,
-      attributeFullNames: this.#attributeFullNames,
-      attributeKeys: this.#attributeKeys,
+      attributes,
+      attributeNames,
+      attributeFullNames: textsOf(this.#attributeFullNames),
+      attributeKeys: textsOf(this.#attributeKeys),
       slotStart: this.#slotStart.view(),
       slotVariables: this.#slotVariables.view(),
-      slotNames: this.#slotNames,
+      slotNames: textsOf(this.#slotNames),
       slotIds: this.#slotIds.view(),
       savers: this.#savers,
       holds: Uint8Array.from(this.#holds.view()),

@@ -1,31 +1,30 @@
-import type { Bundle, BundleEntryInfo, BundleReadRequest } from '../bundle/index.ts';
+import type { Bundle, BundleReadRequest } from '../bundle/index.ts';
 import { CheckpointError, isCheckpointError } from '../errors.ts';
 import type { NativeWarning } from '../native/engine.ts';
 import { inTurns, promiseOf, type Turns } from '../steps.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
 import { allocateMemory, copyMemory, type MemoryRange } from '../tensor/memory.ts';
-import { type InPlace, isInPlace, memoryOf } from './check-matches.ts';
+import { type InPlace, isInPlace, memoryOf, type StoredEntries } from './check-matches.ts';
 import { type Give, handOver } from './hand-over.ts';
 import type { NormalizedReadOptions } from './options.ts';
 import type { Match, RestoreSession } from './restore-session.ts';
 import { describeWarning, onceEach, warnProcess } from './warnings.ts';
 
 /** Values to be read and given to their objects, and what the index says of each. */
-interface Batch {
+interface Batch extends StoredEntries {
   readonly matches: readonly Match[];
-  readonly entries: readonly BundleEntryInfo[];
 }
 
 /**
  * Reads the matches and assigns them. Memory is filled in place unless `atomic`; what replaces is handed over after
  * everything was verified, or batch by batch with `atomic: false`.
  *
- * @param entries what the index says of each match.
+ * @param stored what the index says of each match.
  * @throws CheckpointError with `overwritten`: the keys whose objects don't hold their old value any more.
  */
 export async function loadMatches(
   matches: readonly Match[],
-  entries: readonly BundleEntryInfo[],
+  stored: StoredEntries,
   bundle: Bundle,
   session: RestoreSession,
   options: NormalizedReadOptions,
@@ -42,7 +41,7 @@ export async function loadMatches(
       }
     };
     await promiseOf(inTurns(turns, matches.length, hold));
-    for (const batch of batches({ matches, entries }, options)) {
+    for (const batch of batches({ matches, ...stored }, options)) {
       const gives = await readBatch(batch, bundle, told, turns);
       await handOver(gives, options.signal, turns, {
         began: (i) => overwritten.push(batch.matches[i]!.key),
@@ -64,7 +63,11 @@ function* batches(all: Batch, options: NormalizedReadOptions): Generator<Batch> 
   }
   let from = 0;
   let bytes = 0;
-  const upTo = (end: number) => ({ matches: all.matches.slice(from, end), entries: all.entries.slice(from, end) });
+  const upTo = (end: number): Batch => ({
+    matches: all.matches.slice(from, end),
+    rows: all.rows.slice(from, end),
+    entries: all.entries.slice(from, end),
+  });
   for (let i = 0; i < all.matches.length; i++) {
     const size = isInPlace(all.matches[i]!.value.destination) ? 0 : all.entries[i]!.byteLength;
     if (bytes > 0 && bytes + size > options.stagingBytes) {
@@ -78,7 +81,7 @@ function* batches(all: Batch, options: NormalizedReadOptions): Generator<Batch> 
 }
 
 async function readBatch(
-  { matches, entries }: Batch,
+  { matches, rows, entries }: Batch,
   bundle: Bundle,
   options: NormalizedReadOptions,
   turns: Turns,
@@ -96,6 +99,7 @@ async function readBatch(
     for (let i = first; i < end; i++) {
       const { key, value } = matches[i]!;
       const { destination } = value;
+      const row = rows[i]!;
       const { dtype, shape, slices, byteLength } = entries[i]!;
       if (isInPlace(destination)) {
         const into = memoryOf(destination);
@@ -103,13 +107,13 @@ async function readBatch(
           options.atomic === true
             ? { buffer: allocateMemory(into.byteLength, 'fill'), byteOffset: 0, byteLength: into.byteLength }
             : undefined;
-        requests.push({ key, into: copy ?? into });
+        requests.push({ key, row, into: copy ?? into });
         gives.push(copy && { fill: () => fill(destination, copy) });
         continue;
       }
       const placed = dtype === 'string' ? undefined : destination.place?.(dtype, shape);
       if (placed !== undefined) {
-        requests.push({ key, into: placed.memory });
+        requests.push({ key, row, into: placed.memory });
         gives.push({ placed });
       } else if (dtype === 'string') {
         gives.push({ to: destination, value: strings.get(key)! });
@@ -123,7 +127,7 @@ async function readBatch(
                 data: allocateMemory(byteLength, destination.adopts === true ? 'adopt' : 'fill'),
               })
             : HostTensor.allocate({ dtype, shape });
-        requests.push({ key, into: tensor.memory });
+        requests.push({ key, row, into: tensor.memory });
         gives.push({ to: destination, value: tensor });
       }
     }

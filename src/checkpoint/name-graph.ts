@@ -1,5 +1,6 @@
 import { attributeName } from './keys.ts';
-import { Holds, type ObjectGraph } from './object-graph.ts';
+import { Holds, numbered, type ObjectGraph } from './object-graph.ts';
+import { textsOf } from './texts.ts';
 import type { ObjectTree } from './tree.ts';
 
 /**
@@ -29,19 +30,21 @@ export function graphByNames(tree: ObjectTree, storedKeys: Iterable<string>): Ob
     attributeKeys.push(key);
   }
   attributeStart.push(attributeKeys.length);
+  const { numbers: attributes, names: distinctNames } = numbered(attributeNames);
   const nodeCount = tree.nodes.length + 1;
   return {
     nodeCount,
     childStart: [...Array.from(tree.edgeStart), tree.edgeTargets.length],
     childIds: tree.edgeTargets,
-    childNames: tree.edgeNames,
+    childNames: textsOf(tree.edgeNames),
     attributeStart,
-    attributeNames,
-    attributeFullNames: attributeKeys,
-    attributeKeys,
+    attributes,
+    attributeNames: distinctNames,
+    attributeFullNames: textsOf(attributeKeys),
+    attributeKeys: textsOf(attributeKeys),
     slotStart: new Uint32Array(nodeCount + 1),
     slotVariables: [],
-    slotNames: [],
+    slotNames: textsOf([]),
     slotIds: [],
     savers: new Map(),
     holds: new Uint8Array(nodeCount).fill(Holds.unknown),

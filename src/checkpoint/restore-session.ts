@@ -11,6 +11,8 @@ import type { Resolve } from './tree.ts';
 /** A stored value that was found for a value of an object, not yet read. */
 export interface Match {
   readonly key: string;
+  /** The key's row in the index, −1 if it isn't there; where that was looked up. */
+  readonly entry: number | undefined;
   /** Node of the stored graph, and its attribute. */
   readonly storedId: number;
   readonly row: number;
@@ -58,6 +60,8 @@ export class RestoreSession {
   readonly #stored: Stored;
   readonly #graph: ObjectGraph;
   readonly #order: number;
+  /** The rows of the graph's keys in the index, where they are known, for the first matching only: later the index may be another. */
+  #entries: ObjectGraph['attributeEntries'];
   readonly #resolve: Resolve;
   readonly #restores: RestoreOrder;
   /** By stored node: its object; and the stored node over whose edge that was reached. */
@@ -78,6 +82,7 @@ export class RestoreSession {
     this.prefix = prefix;
     this.#stored = stored;
     this.#graph = graph;
+    this.#entries = graph.attributeEntries;
     this.#resolve = resolve;
     this.#restores = restores;
     this.#order = restores.next();
@@ -104,6 +109,7 @@ export class RestoreSession {
 
   /** Matches what has appeared since. */
   rematch(turns: Turns): Steps<Match[]> {
+    this.#entries = undefined;
     return this.#visit(this.#waiting(), turns);
   }
 
@@ -117,7 +123,7 @@ export class RestoreSession {
         if (this.#bound[childIds[row]!] !== undefined) continue;
         children ??= childList(node);
         if (children === undefined) break;
-        if (children.find(childNames[row]!) !== undefined) return true;
+        if (children.find(childNames.at(row)) !== undefined) return true;
       }
       for (const value of valuesOf(node)) {
         const row = attributeRow(this.#graph, id, attributeName(value.attribute));
@@ -165,7 +171,11 @@ export class RestoreSession {
 
   /** Keys that no object has taken, in the graph's order. */
   unmatchedKeys(): string[] {
-    return this.#graph.attributeKeys.filter((_, row) => this.#consumed[row] === 0);
+    const keys: string[] = [];
+    this.#consumed.forEach((consumed, row) => {
+      if (consumed === 0) keys.push(this.#graph.attributeKeys.at(row));
+    });
+    return keys;
   }
 
   /** Whether all `count` values of an object came from this checkpoint, or from a newer one. */
@@ -230,7 +240,7 @@ export class RestoreSession {
     for (const value of values) {
       const row = attributeRow(this.#graph, id, attributeName(value.attribute));
       if (row < 0 || this.#consumed[row] === 1) continue;
-      matches.push({ key: attributeKeys[row]!, storedId: id, row, node, value });
+      matches.push({ key: attributeKeys.at(row), entry: this.#entries?.[row], storedId: id, row, node, value });
     }
     if (values.length > 0) claimed.set(identity, 1);
   }
@@ -238,7 +248,7 @@ export class RestoreSession {
   /** Binds the child that edge `row` leads to, where there is one now, and queues it. */
   #matchChild(id: number, node: TrackableNode, children: ChildList, row: number, queue: number[]): void {
     const { childIds, childNames } = this.#graph;
-    const name = childNames[row]!;
+    const name = childNames.at(row);
     const child = children.find(name);
     if (child === undefined) return;
     const where = () => `${node.description}[${JSON.stringify(name)}]`;
@@ -257,7 +267,7 @@ export class RestoreSession {
       if (this.#bound[slotId] !== undefined) continue;
       if (optimizer.slots === undefined) break;
       existing ??= this.#existingSlots(optimizer);
-      const name = slotNames[row]!;
+      const name = slotNames.at(row);
       const variable = this.#bound[slotVariables[row]!];
       const slot = variable && existing.get(variable.identity)?.get(name);
       if (slot === undefined) continue;

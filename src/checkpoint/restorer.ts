@@ -4,12 +4,12 @@ import { CheckpointError, isCheckpointError } from '../errors.ts';
 import { stat } from '../native/engine.ts';
 import { promiseOf, ShortTurns, type Steps, type Turns, wait } from '../steps.ts';
 import { checkMatches } from './check-matches.ts';
-import { decodeObjectGraph } from './decode-object-graph.ts';
 import { OBJECT_GRAPH_KEY } from './keys.ts';
 import { writesOf } from './lanes.ts';
 import { loadMatches } from './load.ts';
 import { graphByNames } from './name-graph.ts';
 import { type NormalizedReadOptions, normalizeReadOptions } from './options.ts';
+import { readObjectGraph } from './read-object-graph.ts';
 import { RestoreOrder, RestoreSession } from './restore-session.ts';
 import type { TrackableNode } from './trackable.ts';
 import { type Resolve, walkNow } from './tree.ts';
@@ -42,7 +42,7 @@ export class Restorer {
     const turns = new ShortTurns();
     const graph = byName
       ? graphByNames(walkNow(root, this.#resolve), bundle.entries.keys())
-      : await promiseOf(decodeObjectGraph(await readGraph(bundle, options), bundle.prefix, turns));
+      : await readObjectGraph(await storedGraph(bundle, options), bundle, turns);
     const { entries } = bundle;
     const session = new RestoreSession({ prefix: bundle.prefix, graph, entries }, this.#resolve, this.#order);
     await this.#load(session, bundle, session.match(root, turns), options, turns);
@@ -113,7 +113,7 @@ async function openCheckpoint(prefix: string, options: NormalizedReadOptions): P
   }
 }
 
-async function readGraph(bundle: Bundle, options: NormalizedReadOptions): Promise<Uint8Array> {
+async function storedGraph(bundle: Bundle, options: NormalizedReadOptions): Promise<Uint8Array> {
   const stored = await bundle.readTensor(OBJECT_GRAPH_KEY, { signal: options.signal });
   const bytes = stored.dtype === 'string' ? (stored.data as Uint8Array[])[0] : undefined;
   if (bytes !== undefined) return bytes;

@@ -7,9 +7,10 @@ import type { StoredNode } from './trackable.ts';
 export function storedNode(stored: Stored, id: number): StoredNode {
   const { graph, entries } = stored;
   const { childStart, childNames } = graph;
+  const first = childStart[id]!;
   let edges: Map<string, number> | undefined;
   return {
-    childNames: childNames.slice(childStart[id]!, childStart[id + 1]!),
+    childNames: Array.from({ length: childStart[id + 1]! - first }, (_, i) => childNames.at(first + i)),
     child: (name) => {
       edges ??= new Map(Array.from(childrenOf(graph, id), ({ localName, nodeId }) => [localName, nodeId]));
       const child = edges.get(name);
@@ -18,7 +19,7 @@ export function storedNode(stored: Stored, id: number): StoredNode {
     value: (attribute) => {
       const row = attributeRow(graph, id, attributeName(attribute));
       if (row < 0) return undefined;
-      const key = graph.attributeKeys[row]!;
+      const key = graph.attributeKeys.at(row);
       const entry = entries.get(key);
       return entry && { key, dtype: entry.dtype, shape: entry.shape };
     },

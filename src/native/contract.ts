@@ -10,12 +10,14 @@
  */
 
 import type { CudaAddon } from './contract-cuda.ts';
+import type { DecoderAddon } from './contract-decode.ts';
 import type { EncoderAddon } from './contract-encode.ts';
 import type { NativeError } from './contract-events.ts';
 import type { LoadEvent, LoadProgram } from './contract-load.ts';
 import type { TakenBuffers } from './contract-memory.ts';
 import type { SaveEvent, SaveProgram } from './contract-save.ts';
 
+export * from './contract-decode.ts';
 export * from './contract-encode.ts';
 export * from './contract-events.ts';
 export * from './contract-load.ts';
@@ -83,7 +85,7 @@ export interface EngineInfo {
  * (typed arrays with a row a tensor) are only looked at by the program's thread: what is wrong there fails the program,
  * INVALID_ARGUMENT, before it does anything. They must not be changed until it has ended.
  */
-export interface NativeAddon extends CudaAddon, EncoderAddon {
+export interface NativeAddon extends CudaAddon, EncoderAddon, DecoderAddon {
   /** Appends buffers to those `taken` before (undefined: none yet), for a program's {@link SaveProgram.taken}. */
   takeBuffers(taken: TakenBuffers | undefined, ...buffers: readonly ArrayBufferLike[]): TakenBuffers;
   /** Starts a program; returns its id. Events never arrive before this call has returned. */

@@ -252,7 +252,7 @@ function abortError(signal: AbortSignal, ErrorClass: typeof CheckpointError = Ch
   return new ErrorClass('ABORTED', 'The operation was aborted by its signal', { cause: signal.reason });
 }
 
-function unknownError(path: string): NativeError {
+export function unknownError(path: string): NativeError {
   return { code: 'IO_ERROR', message: `The engine gave neither a result nor an error for ${path}`, path };
 }
 

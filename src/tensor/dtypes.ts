@@ -85,6 +85,13 @@ export function elementSize(dtype: DType): number {
   return facts[dtype].size;
 }
 
+/** Bytes an element takes, by DataType number; 0 where its elements vary, 255 for a number that this package doesn't know. */
+export function elementSizes(): Uint8Array {
+  const sizes = new Uint8Array(256).fill(255);
+  for (const { number, size } of Object.values(facts)) sizes[number] = size;
+  return sizes;
+}
+
 /** The typed-array class that shows the elements of `dtype`; undefined for `string` and `variant`. */
 export function viewOf(dtype: DType): TypedArrayConstructor | undefined {
   return byName[dtype]?.view;

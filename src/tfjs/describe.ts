@@ -248,7 +248,8 @@ export function childOf(graph: ObjectGraph, node: number, name: string): number 
 
 /** @internal */
 export function keyOf(graph: ObjectGraph, node: number, attribute: string): string | undefined {
-  return graph.attributeKeys[attributeRow(graph, node, attribute)];
+  const row = attributeRow(graph, node, attribute);
+  return row < 0 ? undefined : graph.attributeKeys.at(row);
 }
 
 async function reading<T>(

@@ -67,6 +67,17 @@ describe('35: a restore before an object exists', () => {
     expect(first((objects.late as { x: unknown }).x)).toBe(5);
   });
 
+  it('finds its key in an index that has been replaced meanwhile, and whose rows are others', async () => {
+    const prefix = join(directory(), 'x');
+    await new Checkpoint({ a: floats(1), late: floats(2) }).write(prefix);
+    const objects: Record<string, unknown> = { a: floats(0) };
+    const status = await new Checkpoint(objects).read(prefix);
+    await new Checkpoint({ a: floats(1), b: floats(3), c: floats(4), late: floats(5) }).write(prefix);
+    objects.late = floats(0);
+    await status.applyDeferred();
+    expect(first(objects.late)).toBe(5);
+  });
+
   it('is applied by the next save first, so that a fresh value never overwrites one not yet restored', async () => {
     const where = directory();
     const path = await new Checkpoint({ a: floats(1), late: floats(2) }).save(join(where, 'ckpt'));

@@ -12,20 +12,20 @@ function encodeNode(node: MessageWriter, graph: ObjectGraph, id: number): void {
   for (let row = graph.childStart[id]!; row < graph.childStart[id + 1]!; row++) {
     node.message(NodeField.child, (child) => {
       child.numberField(0x08, graph.childIds[row]!);
-      child.textField(0x12, graph.childNames[row]!);
+      child.textField(0x12, graph.childNames.at(row));
     });
   }
   for (let row = graph.attributeStart[id]!; row < graph.attributeStart[id + 1]!; row++) {
     node.message(NodeField.attribute, (attribute) => {
-      attribute.textField(0x0a, graph.attributeNames[row]!);
-      attribute.textField(0x12, graph.attributeFullNames[row] ?? '');
-      attribute.textField(0x1a, graph.attributeKeys[row]!);
+      attribute.textField(0x0a, graph.attributeNames[graph.attributes[row]!]!);
+      attribute.textField(0x12, graph.attributeFullNames.at(row) ?? '');
+      attribute.textField(0x1a, graph.attributeKeys.at(row));
     });
   }
   for (let row = graph.slotStart[id]!; row < graph.slotStart[id + 1]!; row++) {
     node.message(NodeField.slot, (slot) => {
       slot.numberField(0x08, graph.slotVariables[row]!);
-      slot.textField(0x12, graph.slotNames[row]!);
+      slot.textField(0x12, graph.slotNames.at(row));
       slot.numberField(0x18, graph.slotIds[row]!);
     });
   }

@@ -1,6 +1,7 @@
 import { decodeObjectGraph } from '../../src/checkpoint/decode-object-graph.ts';
-import { Holds, type ObjectGraph, type RegisteredSaver } from '../../src/checkpoint/object-graph.ts';
+import { Holds, numbered, type ObjectGraph, type RegisteredSaver } from '../../src/checkpoint/object-graph.ts';
 import { structureOf } from '../../src/checkpoint/structure.ts';
+import { textsOf } from '../../src/checkpoint/texts.ts';
 import type { ObjectTree } from '../../src/checkpoint/tree.ts';
 import { serializedGraph } from '../../src/checkpoint/tree-graph.ts';
 import { ONE_TURN, resultOf } from '../../src/steps.ts';
@@ -21,16 +22,16 @@ export function nodesOf(graph: ObjectGraph): GraphNode[] {
   return Array.from({ length: graph.nodeCount }, (_, id) => ({
     children: rows(graph.childStart, id, (row) => ({
       nodeId: graph.childIds[row]!,
-      localName: graph.childNames[row]!,
+      localName: graph.childNames.at(row),
     })),
     attributes: rows(graph.attributeStart, id, (row) => ({
-      name: graph.attributeNames[row]!,
-      fullName: graph.attributeFullNames[row] ?? '',
-      checkpointKey: graph.attributeKeys[row]!,
+      name: graph.attributeNames[graph.attributes[row]!]!,
+      fullName: graph.attributeFullNames.at(row) ?? '',
+      checkpointKey: graph.attributeKeys.at(row),
     })),
     slots: rows(graph.slotStart, id, (row) => ({
       variable: graph.slotVariables[row]!,
-      name: graph.slotNames[row]!,
+      name: graph.slotNames.at(row),
       slot: graph.slotIds[row]!,
     })),
     registeredSaver: graph.savers.get(id),
@@ -49,18 +50,20 @@ export function graphOf(nodes: readonly GraphNode[]): ObjectGraph {
   const slots = nodes.flatMap((node) => node.slots);
   const holds = ({ hasCheckpointValues }: GraphNode) =>
     hasCheckpointValues === undefined ? Holds.unknown : hasCheckpointValues ? Holds.values : Holds.nothing;
+  const { numbers, names } = numbered(attributes.map(({ name }) => name));
   return {
     nodeCount: nodes.length,
     childStart: starts((node) => node.children),
     childIds: children.map(({ nodeId }) => nodeId),
-    childNames: children.map(({ localName }) => localName),
+    childNames: textsOf(children.map(({ localName }) => localName)),
     attributeStart: starts((node) => node.attributes),
-    attributeNames: attributes.map(({ name }) => name),
-    attributeFullNames: attributes.map(({ fullName }) => fullName),
-    attributeKeys: attributes.map(({ checkpointKey }) => checkpointKey),
+    attributes: numbers,
+    attributeNames: names,
+    attributeFullNames: textsOf(attributes.map(({ fullName }) => fullName)),
+    attributeKeys: textsOf(attributes.map(({ checkpointKey }) => checkpointKey)),
     slotStart: starts((node) => node.slots),
     slotVariables: slots.map(({ variable }) => variable),
-    slotNames: slots.map(({ name }) => name),
+    slotNames: textsOf(slots.map(({ name }) => name)),
     slotIds: slots.map(({ slot }) => slot),
     savers: new Map(nodes.flatMap(({ registeredSaver }, id) => (registeredSaver ? [[id, registeredSaver]] : []))),
     holds: Uint8Array.from(nodes, holds),

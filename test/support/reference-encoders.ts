@@ -1,4 +1,5 @@
 import { Holds } from '../../src/checkpoint/object-graph.ts';
+import { textsOf } from '../../src/checkpoint/texts.ts';
 import type { GraphColumns, GraphEncoder, IndexColumns, IndexEncoder } from '../../src/native/contract.ts';
 import { dtypeFromNumber } from '../../src/tensor/dtypes.ts';
 import { encodeGraph } from './graph-writer.ts';
@@ -44,12 +45,12 @@ export function graphEncoder(columns: GraphColumns): GraphEncoder {
       changed = true;
     }
   }
-  const attributeNames = Array.from(columns.attributes, (name) => columns.attributeNames[name]!);
-  const values = { attributeStart: valueStart, attributeNames, attributeKeys: keys, attributeFullNames: [] };
+  const values = { attributeStart: valueStart, attributeKeys: textsOf(keys), attributeFullNames: textsOf([]) };
+  const names = { childNames: textsOf(columns.childNames), slotNames: textsOf(columns.slotNames) };
   return {
     write: () => false,
     finish() {
-      const graph = encodeGraph({ ...columns, ...values, nodeCount, savers: new Map(), holds });
+      const graph = encodeGraph({ ...columns, ...values, ...names, nodeCount, savers: new Map(), holds });
       const bytes = new Uint8Array(room + graph.length);
       bytes.set(graph, room);
       return bytes;
