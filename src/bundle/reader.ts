@@ -1,35 +1,21 @@
-import { CheckpointError, describeValue, invalidArgument, isCheckpointError } from '../errors.ts';
+import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
 import type { KeyColumns } from '../native/decode.ts';
-import { LoadFailure, runLoad } from '../native/engine.ts';
 import { inTurns, promiseOf, ShortTurns } from '../steps.ts';
 import { type DType, elementSize, viewLanes } from '../tensor/dtypes.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
-import { MAX_VIEW_LENGTH, type MemoryRange } from '../tensor/memory.ts';
+import { MAX_VIEW_LENGTH } from '../tensor/memory.ts';
 import { describeShape, elementCount } from '../tensor/shape.ts';
-import type { DeviceMemory } from '../tensor/source.ts';
-import { type Box, commonRuns, requestedBox, volume, wholeBox } from './boxes.ts';
+import { type Box, requestedBox, volume, wholeBox } from './boxes.ts';
 import { BundleFiles } from './bundle-files.ts';
-import { inContext } from './damage.ts';
 import { EntryInfos } from './entry-infos.ts';
 import { LoadBuilder } from './load-builder.ts';
 import type { StoredEntry } from './messages.ts';
 import { indexPath } from './names.ts';
 import { openIndex } from './open-index.ts';
 import type { ParsedIndex } from './parse-index.ts';
-import { addPart, needsPieces, readInPieces, type Verify } from './region-read.ts';
-import { type StoredPart, storedParts } from './stored-parts.ts';
-import { readStrings } from './strings.ts';
+import { type Region, RegionLoads } from './region-loads.ts';
+import { readStringTensors } from './string-tensors.ts';
 import type { Bundle, BundleEntryInfo, BundleReadOptions, BundleReadRequest, TensorSlice } from './types.ts';
-
-/** A box of a tensor and the memory it goes to. */
-interface Region {
-  readonly key: string;
-  readonly entry: StoredEntry;
-  readonly target: Box;
-  readonly parts: readonly StoredPart[];
-  readonly into: MemoryRange | DeviceMemory;
-  readonly verify: Verify;
-}
 
 /**
  * Opens the checkpoint at `prefix`: reads its index and checks all of it.
@@ -57,11 +43,13 @@ class BundleReader implements Bundle {
   readonly entries: EntryInfos;
   readonly #index: ParsedIndex;
   readonly #files: BundleFiles;
+  readonly #loads: RegionLoads;
 
   constructor(prefix: string, index: ParsedIndex) {
     this.prefix = prefix;
     this.#index = index;
     this.#files = new BundleFiles(prefix, index.shardCount);
+    this.#loads = new RegionLoads(index, this.#files);
     this.entries = new EntryInfos(index);
   }
 
@@ -101,7 +89,7 @@ class BundleReader implements Bundle {
         checkMemory(key, entries.dtypeAt(row), entries.shapeAt(row), into);
         if (entries.slices.has(row)) {
           const entry = entries.valueAt(row);
-          regions.push(this.#region(key, entry, wholeBox(entry.shape), into, options.verify));
+          regions.push(this.#loads.region(key, entry, wholeBox(entry.shape), into, options.verify));
           rows[i] = -1;
         } else {
           rows[i] = row;
@@ -127,7 +115,7 @@ class BundleReader implements Bundle {
       }
     };
     await promiseOf(inTurns(turns, requests.length, add));
-    await this.#load(regions, options, builder);
+    await this.#loads.load(regions, options, builder);
   }
 
   async readTensor(key: string, options: BundleReadOptions & { slice?: TensorSlice } = {}): Promise<HostTensor> {
@@ -135,15 +123,16 @@ class BundleReader implements Bundle {
     const { slice } = options;
     if (slice === undefined) return (await this.readTensors([key], options)).get(key)!;
     const box = requestedBox(slice, entry.shape, key);
-    if (entry.dtype === 'string') return (await this.#readStrings([[key, entry, box]], options)).get(key)!;
+    if (entry.dtype === 'string') return (await readStringTensors([[key, entry, box]], this.#loads, options)).get(key)!;
     return (await this.#readFixed([[key, entry, box]], options)).get(key)!;
   }
 
   async readTensors(keys: Iterable<string>, options: BundleReadOptions = {}): Promise<Map<string, HostTensor>> {
     const order = [...new Set(keys)];
     const wanted = order.map((key) => [key, this.#entry(key), wholeBox(this.#entry(key).shape)] as const);
-    const strings = await this.#readStrings(
+    const strings = await readStringTensors(
       wanted.filter(([, entry]) => entry.dtype === 'string'),
+      this.#loads,
       options,
     );
     const fixed = await this.#readFixed(
@@ -174,111 +163,17 @@ class BundleReader implements Bundle {
       }
     }
     // Before memory is set aside for what an index claims, the files must be as large as it says.
-    await this.#checkFiles(
-      wanted.map(([key, entry, box]) => ({ key, parts: storedParts(this.#index, key, entry, box) })),
+    await this.#loads.checkFiles(
+      wanted.map(([key, entry, box]) => ({ key, parts: this.#loads.parts(key, entry, box) })),
     );
     const tensors = new Map<string, HostTensor>();
     const regions = wanted.map(([key, entry, box]) => {
       const tensor = HostTensor.allocate({ dtype: entry.dtype, shape: box.length });
       tensors.set(key, tensor);
-      return this.#region(key, entry, box, tensor.memory, options.verify);
+      return this.#loads.region(key, entry, box, tensor.memory, options.verify);
     });
-    await this.#load(regions, options);
+    await this.#loads.load(regions, options);
     return tensors;
-  }
-
-  async #readStrings(
-    wanted: ReadonlyArray<readonly [string, StoredEntry, Box]>,
-    options: BundleReadOptions,
-  ): Promise<Map<string, HostTensor>> {
-    const tensors = new Map<string, HostTensor>();
-    if (wanted.length === 0) return tensors;
-    const builder = new LoadBuilder();
-    const pending: Array<{ key: string; target: Box; part: StoredPart; bytes: Uint8Array; data: Uint8Array[] }> = [];
-    for (const [key, entry, target] of wanted) {
-      const parts = storedParts(this.#index, key, entry, target);
-      await this.#checkFiles([{ key, parts }]);
-      const data = Array.from({ length: volume(target) }, () => new Uint8Array(0));
-      for (const part of parts) {
-        const bytes = new Uint8Array(part.entry.size);
-        builder.tensor(key, null);
-        builder.extent(this.dataPath(part.entry.shard), part.entry.offset, part.entry.size, bytes);
-        pending.push({ key, target, part, bytes, data });
-      }
-      tensors.set(key, new HostTensor({ dtype: 'string', shape: target.length, data }));
-    }
-    await this.#run(builder, options);
-    for (const { key, target, part, bytes, data } of pending) {
-      const { entry, box } = part;
-      const path = this.dataPath(entry.shard);
-      const elements = inContext(`${path}: '${key}' at ${entry.offset}`, { path, key, offset: entry.offset }, () =>
-        readStrings(bytes, volume(box), options.verify === false ? null : entry.crc32c),
-      );
-      const runs = commonRuns(box, target);
-      for (const [from, to] of runs.all()) {
-        for (let i = 0; i < runs.length; i++) data[to + i] = elements[from + i]!;
-      }
-    }
-    return tensors;
-  }
-
-  #region(key: string, entry: StoredEntry, target: Box, into: MemoryRange | DeviceMemory, verify: Verify): Region {
-    return { key, entry, target, parts: storedParts(this.#index, key, entry, target), into, verify };
-  }
-
-  /** @param builder holds what is read together with the regions. */
-  async #load(regions: readonly Region[], options: BundleReadOptions, builder = new LoadBuilder()): Promise<void> {
-    await this.#checkFiles(regions);
-    const inPieces: Array<{ region: Region; part: StoredPart; into: MemoryRange }> = [];
-    for (const region of regions) {
-      for (const part of region.parts) {
-        const path = this.dataPath(part.entry.shard);
-        if ('kind' in region.into || !needsPieces(part, region.target)) {
-          addPart(builder, region.key, path, part, region.target, region.into, region.verify);
-          continue;
-        }
-        inPieces.push({ region, part, into: region.into });
-        const runs = commonRuns(part.box, region.target);
-        const whole = volume(part.box) === runs.count * runs.length;
-        if (region.verify ?? whole) {
-          builder.tensor(region.key, part.entry.crc32c);
-          builder.extent(path, part.entry.offset, part.entry.size, null);
-        }
-      }
-    }
-    await this.#run(builder, options);
-    for (const { region, part, into } of inPieces) {
-      await readInPieces(part, region.target, into, async (fileOffset, piece) => {
-        const one = new LoadBuilder();
-        one.tensor(region.key, null);
-        one.extent(this.dataPath(part.entry.shard), fileOffset, piece.byteLength, piece);
-        await this.#run(one, { ...options, onProgress: undefined });
-      });
-    }
-  }
-
-  async #run(builder: LoadBuilder, options: BundleReadOptions): Promise<void> {
-    if (builder.tensorCount === 0) return;
-    const { threads, stagingBytes, deviceChecksum, gpuDirect, signal, onProgress, onWarning } = options;
-    const progress = onProgress !== undefined;
-    await promiseOf(builder.takeBuffers(new ShortTurns()));
-    try {
-      await runLoad(builder.build({ threads, stagingBytes, deviceChecksum, gpuDirect, progress }), {
-        signal,
-        onProgress,
-        onWarning,
-        names: (tensor) => builder.keyOf(tensor),
-      });
-    } catch (error) {
-      throw isCheckpointError(error) ? withOverwritten(error, builder) : error;
-    }
-  }
-
-  /** That the data files exist and are as large as these parts need. */
-  async #checkFiles(wanted: ReadonlyArray<{ key: string; parts: readonly StoredPart[] }>): Promise<void> {
-    const shards = new Set(wanted.flatMap(({ parts }) => parts.map(({ entry }) => entry.shard)));
-    const sizes = await this.#files.sizes(shards);
-    for (const { key, parts } of wanted) for (const { entry } of parts) this.#files.check(key, entry, sizes);
   }
 
   #entry(key: string): StoredEntry {
@@ -309,17 +204,4 @@ function checkMemory(key: string, dtype: DType, shape: readonly number[], into: 
       { key },
     );
   }
-}
-
-/** Adds to a failed load which keys' memory was written to. A file that ends too early is damage like any other. */
-function withOverwritten(error: CheckpointError, builder: LoadBuilder): CheckpointError {
-  const touched = error instanceof LoadFailure ? error.touched : undefined;
-  const keys = new Set<string>();
-  touched?.forEach((state, tensor) => {
-    if (state !== 0) keys.add(builder.keyOf(tensor));
-  });
-  const { path, key, offset, errno, syscall } = error;
-  const code = error.code === 'OUT_OF_RANGE' ? 'DATA_LOSS' : error.code;
-  const context = { path, key, offset, errno, syscall, overwritten: [...keys], cause: error };
-  return new CheckpointError(code, error.message, context);
 }
