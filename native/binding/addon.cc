@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "binding/array_buffers.h"
+#include "binding/arrays_to_js.h"
 #include "binding/buffer_table.h"
 #include "binding/cuda.h"
 #include "binding/decoders.h"
@@ -94,10 +95,10 @@ void ReadFile(const Napi::CallbackInfo& info) {
   environment.RunTask(info[2].As<Napi::Function>(), [path = info[0].As<Napi::String>().Utf8Value(), limit] {
     PosixFileSystem fs(nullptr);
     return DeliverResult(ReadWholeFile(fs, path, static_cast<uint64_t>(limit)),
-                         [](Napi::Env env, const std::vector<uint8_t>& bytes) -> Napi::Value {
-                           Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, bytes.size());
-                           std::copy(bytes.begin(), bytes.end(), static_cast<uint8_t*>(buffer.Data()));
-                           return buffer;
+                         [](Napi::Env env, std::vector<uint8_t>& bytes) -> Napi::Value {
+                           auto owner = std::make_unique<std::vector<uint8_t>>(std::move(bytes));
+                           const auto& [data, size] = std::pair(owner->data(), owner->size());
+                           return BufferToJs(env, std::move(owner), data, size);
                          });
   });
 }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "binding/arrays_to_js.h"
 #include "binding/environment.h"
 #include "binding/events_to_js.h"
 #include "binding/js_reader.h"
@@ -20,35 +21,6 @@
 namespace tensor_checkpoint {
 namespace {
 
-// Below, a copy costs less than an owner.
-constexpr size_t kCopiedBytes = 1 << 16;
-
-template <typename Array, typename Column>
-Napi::Value ColumnToJs(Napi::Env env, Column& column) {
-  using Element = typename Column::value_type;
-  const size_t bytes = column.size() * sizeof(Element);
-  napi_value buffer = nullptr;
-  if (bytes >= kCopiedBytes) {
-    auto own = std::make_unique<Column>(std::move(column));
-    const auto finalize = [](napi_env, void*, void* hint) { delete static_cast<Column*>(hint); };
-    if (napi_create_external_arraybuffer(env, own->data(), bytes, finalize, own.get(), &buffer) == napi_ok) {
-      own.release();
-    } else {
-      // A runtime that has no memory but its own.
-      if (env.IsExceptionPending()) env.GetAndClearPendingException();
-      buffer = nullptr;
-      column = std::move(*own);
-    }
-  }
-  if (buffer == nullptr) {
-    Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, bytes);
-    if (env.IsExceptionPending()) return env.Undefined();
-    std::copy(column.begin(), column.end(), static_cast<Element*>(copy.Data()));
-    buffer = copy;
-  }
-  return Array::New(env, bytes / sizeof(Element), Napi::ArrayBuffer(env, buffer), 0);
-}
-
 struct FoundIndex {
   std::vector<uint8_t> bytes;
   std::optional<IndexRows> rows;
@@ -59,24 +31,24 @@ struct FoundIndex {
 Napi::Value IndexToJs(Napi::Env env, FoundIndex& index) {
   Napi::Object found = Napi::Object::New(env);
   if (!index.rows.has_value()) {
-    found.Set("bytes", ColumnToJs<Napi::Uint8Array>(env, index.bytes));
+    found.Set("bytes", ColumnToJs(env, std::move(index.bytes)));
     return found;
   }
   IndexRows& from = *index.rows;
   Napi::Object rows = Napi::Object::New(env);
   rows.Set("shards", from.shards);
-  rows.Set("dtype", ColumnToJs<Napi::Uint8Array>(env, from.dtype));
-  rows.Set("shape", ColumnToJs<Napi::Uint32Array>(env, from.shape));
-  rows.Set("dims", ColumnToJs<Napi::Float64Array>(env, from.dims));
-  rows.Set("dimEnd", ColumnToJs<Napi::Uint32Array>(env, from.dim_end));
-  rows.Set("shard", ColumnToJs<Napi::Uint32Array>(env, from.shard));
-  rows.Set("offset", ColumnToJs<Napi::Float64Array>(env, from.offset));
-  rows.Set("size", ColumnToJs<Napi::Float64Array>(env, from.size));
-  rows.Set("crc32c", ColumnToJs<Napi::Uint32Array>(env, from.crc32c));
+  rows.Set("dtype", ColumnToJs(env, std::move(from.dtype)));
+  rows.Set("shape", ColumnToJs(env, std::move(from.shape)));
+  rows.Set("dims", ColumnToJs(env, std::move(from.dims)));
+  rows.Set("dimEnd", ColumnToJs(env, std::move(from.dim_end)));
+  rows.Set("shard", ColumnToJs(env, std::move(from.shard)));
+  rows.Set("offset", ColumnToJs(env, std::move(from.offset)));
+  rows.Set("size", ColumnToJs(env, std::move(from.size)));
+  rows.Set("crc32c", ColumnToJs(env, std::move(from.crc32c)));
   Napi::Object keys = Napi::Object::New(env);
-  keys.Set("text", ColumnToJs<Napi::Uint8Array>(env, from.text));
-  keys.Set("start", ColumnToJs<Napi::Uint32Array>(env, from.key_start));
-  keys.Set("slots", ColumnToJs<Napi::Uint32Array>(env, index.slots));
+  keys.Set("text", ColumnToJs(env, std::move(from.text)));
+  keys.Set("start", ColumnToJs(env, std::move(from.key_start)));
+  keys.Set("slots", ColumnToJs(env, std::move(index.slots)));
   keys.Set("seed", index.seed);
   rows.Set("keys", keys);
   found.Set("rows", rows);
@@ -123,28 +95,28 @@ Napi::Value ReadIndexFile(const Napi::CallbackInfo& info) {
 
 Napi::Value TextsToJs(Napi::Env env, TextRows& texts) {
   Napi::Object object = Napi::Object::New(env);
-  object.Set("start", ColumnToJs<Napi::Uint32Array>(env, texts.start));
-  object.Set("end", ColumnToJs<Napi::Uint32Array>(env, texts.end));
+  object.Set("start", ColumnToJs(env, std::move(texts.start)));
+  object.Set("end", ColumnToJs(env, std::move(texts.end)));
   return object;
 }
 
 Napi::Value GraphToJs(Napi::Env env, std::optional<GraphRows>& graph) {
   if (!graph.has_value()) return env.Null();
   Napi::Object rows = Napi::Object::New(env);
-  rows.Set("childStart", ColumnToJs<Napi::Int32Array>(env, graph->child_start));
-  rows.Set("childIds", ColumnToJs<Napi::Int32Array>(env, graph->child_ids));
+  rows.Set("childStart", ColumnToJs(env, std::move(graph->child_start)));
+  rows.Set("childIds", ColumnToJs(env, std::move(graph->child_ids)));
   rows.Set("childNames", TextsToJs(env, graph->child_names));
-  rows.Set("attributeStart", ColumnToJs<Napi::Int32Array>(env, graph->attribute_start));
-  rows.Set("attributes", ColumnToJs<Napi::Uint32Array>(env, graph->attributes));
+  rows.Set("attributeStart", ColumnToJs(env, std::move(graph->attribute_start)));
+  rows.Set("attributes", ColumnToJs(env, std::move(graph->attributes)));
   rows.Set("attributeNames", TextsToJs(env, graph->attribute_names));
   rows.Set("fullNames", TextsToJs(env, graph->full_names));
   rows.Set("keys", TextsToJs(env, graph->keys));
-  rows.Set("entries", ColumnToJs<Napi::Int32Array>(env, graph->entries));
-  rows.Set("slotStart", ColumnToJs<Napi::Int32Array>(env, graph->slot_start));
-  rows.Set("slotVariables", ColumnToJs<Napi::Int32Array>(env, graph->slot_variables));
+  rows.Set("entryRows", ColumnToJs(env, std::move(graph->entry_rows)));
+  rows.Set("slotStart", ColumnToJs(env, std::move(graph->slot_start)));
+  rows.Set("slotVariables", ColumnToJs(env, std::move(graph->slot_variables)));
   rows.Set("slotNames", TextsToJs(env, graph->slot_names));
-  rows.Set("slotIds", ColumnToJs<Napi::Int32Array>(env, graph->slot_ids));
-  rows.Set("holds", ColumnToJs<Napi::Uint8Array>(env, graph->holds));
+  rows.Set("slotIds", ColumnToJs(env, std::move(graph->slot_ids)));
+  rows.Set("holds", ColumnToJs(env, std::move(graph->holds)));
   return rows;
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "binding/arrays_to_js.h"
 #include "binding/js_reader.h"
 #include "binding/whole_number.h"
 #include "binding/wrong_arguments.h"
@@ -55,19 +56,10 @@ class JsTexts {
 };
 
 Napi::Value BytesToJs(Napi::Env env, WrittenBytes bytes) {
-  napi_value buffer;
-  const auto finalize = [](napi_env, void* memory, void*) { std::free(memory); };
-  if (napi_create_external_arraybuffer(env, bytes.data.get(), bytes.size, finalize, nullptr, &buffer) == napi_ok) {
-    bytes.data.release();
-  } else {
-    // A runtime that has no memory but its own.
-    if (env.IsExceptionPending()) env.GetAndClearPendingException();
-    Napi::ArrayBuffer own = Napi::ArrayBuffer::New(env, bytes.size);
-    if (env.IsExceptionPending()) return env.Undefined();
-    std::memcpy(own.Data(), bytes.data.get(), bytes.size);
-    buffer = own;
-  }
-  return Napi::Uint8Array::New(env, bytes.size, Napi::ArrayBuffer(env, buffer), 0);
+  auto owner = std::make_unique<WrittenBytes>(std::move(bytes));
+  const size_t size = owner->size;
+  const uint8_t* const data = owner->data.get();
+  return ViewOf<uint8_t>(env, BufferToJs(env, std::move(owner), data, size), size);
 }
 
 Napi::Value NoMemory(Napi::Env env) {
@@ -130,18 +122,16 @@ struct IndexUnderWay {
 };
 
 Napi::Value SealsToJs(Napi::Env env, const std::vector<SortedTable::Seal>& seals) {
-  Napi::Float64Array start = Napi::Float64Array::New(env, seals.size());
-  Napi::Float64Array length = Napi::Float64Array::New(env, seals.size());
-  Napi::Float64Array position = Napi::Float64Array::New(env, seals.size());
-  for (size_t i = 0; i < seals.size(); ++i) {
-    start[i] = static_cast<double>(seals[i].start);
-    length[i] = static_cast<double>(seals[i].length);
-    position[i] = static_cast<double>(seals[i].start + seals[i].length);
+  std::vector<double> start, length, position;
+  for (const SortedTable::Seal& seal : seals) {
+    start.push_back(static_cast<double>(seal.start));
+    length.push_back(static_cast<double>(seal.length));
+    position.push_back(static_cast<double>(seal.start + seal.length));
   }
   Napi::Object object = Napi::Object::New(env);
-  object.Set("start", start);
-  object.Set("length", length);
-  object.Set("position", position);
+  object.Set("start", ColumnToJs(env, std::move(start)));
+  object.Set("length", ColumnToJs(env, std::move(length)));
+  object.Set("position", ColumnToJs(env, std::move(position)));
   return object;
 }
 
@@ -179,9 +169,7 @@ Napi::Value EncodeIndex(const Napi::CallbackInfo& info) {
                 table.Finish();
                 if (!state->index.ok()) return NoMemory(env);
                 Napi::Object encoded = Napi::Object::New(env);
-                Napi::Float64Array checksum_at = Napi::Float64Array::New(env, state->checksum_at.size());
-                std::ranges::copy(state->checksum_at, checksum_at.Data());
-                encoded.Set("checksumAt", checksum_at);
+                encoded.Set("checksumAt", ColumnToJs(env, std::move(state->checksum_at)));
                 encoded.Set("seals", SealsToJs(env, table.seals()));
                 encoded.Set("bytes", BytesToJs(env, table.Take()));
                 return encoded;

@@ -1,6 +1,6 @@
 #include "binding/events_to_js.h"
 
-#include <cstring>
+#include "binding/arrays_to_js.h"
 
 namespace tensor_checkpoint {
 namespace {
@@ -128,9 +128,7 @@ Napi::Object LoadEventToJs(Napi::Env env, const Event& event) {
     object.Set("damage", DamageListToJs(env, event.damage));
   } else if (event.type == Event::Type::kFailed) {
     if (!event.damage.empty()) object.Set("damage", DamageToJs(env, event.damage.front()));
-    Napi::Uint8Array touched = Napi::Uint8Array::New(env, event.touched.size());
-    if (!event.touched.empty()) std::memcpy(touched.Data(), event.touched.data(), event.touched.size());
-    object.Set("touched", touched);
+    object.Set("touched", ColumnToJs(env, event.touched));
   }
   return object;
 }

@@ -2,9 +2,11 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "binding/allocations.h"
 #include "binding/array_buffers.h"
+#include "binding/arrays_to_js.h"
 #include "binding/cuda_arguments.h"
 #include "binding/environment.h"
 #include "binding/events_to_js.h"
@@ -51,10 +53,9 @@ Result<int> DeviceOf(const Borrow::Item& item) {
 // The tensors, kept by the environment.
 Napi::Value BorrowToJs(Napi::Env env, std::unique_ptr<Borrow> borrow) {
   const auto& items = borrow->items();
-  Napi::Float64Array addresses = Napi::Float64Array::New(env, items.size());
-  Napi::Float64Array bytes = Napi::Float64Array::New(env, items.size());
-  Napi::Uint8Array types = Napi::Uint8Array::New(env, items.size());
-  Napi::Int32Array devices = Napi::Int32Array::New(env, items.size());
+  std::vector<double> addresses(items.size()), bytes(items.size());
+  std::vector<uint8_t> types(items.size());
+  std::vector<int32_t> devices(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
     addresses[i] = static_cast<double>(reinterpret_cast<uintptr_t>(items[i].data));
     bytes[i] = static_cast<double>(items[i].bytes);
@@ -66,10 +67,10 @@ Napi::Value BorrowToJs(Napi::Env env, std::unique_ptr<Borrow> borrow) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("copiedBytes", Napi::Number::New(env, static_cast<double>(borrow->copied())));
   result.Set("id", Napi::Number::New(env, Environment::Of(env).Keep(std::move(borrow))));
-  result.Set("addresses", addresses);
-  result.Set("bytes", bytes);
-  result.Set("types", types);
-  result.Set("devices", devices);
+  result.Set("addresses", ColumnToJs(env, std::move(addresses)));
+  result.Set("bytes", ColumnToJs(env, std::move(bytes)));
+  result.Set("types", ColumnToJs(env, std::move(types)));
+  result.Set("devices", ColumnToJs(env, std::move(devices)));
   return result;
 }
 

@@ -57,7 +57,7 @@ class GraphReader {
           rows_.attributes.push_back(NumberOf(attribute.texts[1], reader));
           Add(rows_.full_names, attribute.texts[2]);
           Add(rows_.keys, attribute.texts[3]);
-          rows_.entries.push_back(keys_.Find(attribute.texts[3]));
+          rows_.entry_rows.push_back(keys_.Find(attribute.texts[3]));
           break;
         }
         case 0x1a: {

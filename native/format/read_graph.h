@@ -26,7 +26,7 @@ struct GraphRows {
   TextRows attribute_names;
   TextRows full_names;
   TextRows keys;
-  std::vector<int32_t> entries;  // The key's row in the index, −1 where it has none.
+  std::vector<int32_t> entry_rows;  // The key's row in the index, −1 where it has none.
   std::vector<int32_t> slot_start{0};
   std::vector<int32_t> slot_variables;
   TextRows slot_names;

@@ -22,6 +22,9 @@ constexpr char kSliceKeyMark = '\0';
 // What an entry takes, about, with what its key doesn't share with the last one.
 constexpr size_t kEntryBytes = 40;
 
+// A model has a few dozen. Not more, because whoever makes up an index can have all of them meet in one bucket of the map.
+constexpr size_t kRememberedShapes = 256;
+
 // a * b, or more than kLargest.
 uint64_t Product(uint64_t a, uint64_t b) { return b != 0 && a > kLargest / b ? kLargest + 1 : a * b; }
 
@@ -30,15 +33,6 @@ class IndexReader {
   IndexReader(std::string_view file, const ElementBytes& element_bytes) : file_(file), element_bytes_(element_bytes) {}
 
   std::optional<IndexRows> Read() {
-    const size_t rows = file_.size() / kEntryBytes;
-    rows_.dtype.reserve(rows);
-    rows_.shape.reserve(rows);
-    rows_.shard.reserve(rows);
-    rows_.offset.reserve(rows);
-    rows_.size.reserve(rows);
-    rows_.crc32c.reserve(rows);
-    rows_.key_start.reserve(rows + 1);
-    rows_.key_start.push_back(0);
     bool has_header = false;
     const bool read = ReadTable(file_, [this, &has_header](std::string_view key, std::string_view value) {
       if (!std::exchange(has_header, true)) return key.empty() && TakeHeader(value);
@@ -50,10 +44,10 @@ class IndexReader {
 
  private:
   struct Shape {
-    uint32_t number;
+    uint32_t number = 0;
     // Elements, and what they would be without empty dimensions: those don't make an absurd shape harmless.
-    uint64_t count;
-    uint64_t extent;
+    uint64_t count = 1;
+    uint64_t extent = 1;
   };
 
   bool TakeHeader(std::string_view value) {
@@ -64,7 +58,17 @@ class IndexReader {
       else if (tag == 0x1a) TakeVersion(reader);
       else if (tag != 0x10 || reader.Int32() != 0) reader.Fail();  // 0x10: the endianness, zero for little.
     }
-    return reader.ok() && rows_.shards <= kMaxShards;
+    if (!reader.ok() || rows_.shards > kMaxShards) return false;
+    const size_t rows = file_.size() / kEntryBytes;
+    rows_.dtype.reserve(rows);
+    rows_.shape.reserve(rows);
+    rows_.shard.reserve(rows);
+    rows_.offset.reserve(rows);
+    rows_.size.reserve(rows);
+    rows_.crc32c.reserve(rows);
+    rows_.key_start.reserve(rows + 1);
+    rows_.key_start.push_back(0);
+    return true;
   }
 
   static void TakeVersion(WireReader& reader) {
@@ -82,7 +86,7 @@ class IndexReader {
     if (key.front() == kSliceKeyMark || !IsAscii(key)) return false;
     uint32_t dtype = 0, shard = 0, masked = 0;
     uint64_t offset = 0, size = 0;
-    std::string_view shape_bytes;
+    std::optional<std::string_view> shape;
     WireReader reader(value);
     while (!reader.done()) {
       switch (reader.Varint()) {
@@ -90,7 +94,8 @@ class IndexReader {
           dtype = reader.Int32();
           break;
         case 0x12:
-          shape_bytes = reader.Bytes();
+          if (shape.has_value()) reader.Fail();
+          else shape = reader.Bytes();
           break;
         case 0x18:
           shard = reader.Int32();
@@ -108,15 +113,16 @@ class IndexReader {
           reader.Fail();
       }
     }
-    const Shape* const shape = reader.ok() ? ShapeOf(shape_bytes) : nullptr;
-    if (shape == nullptr || dtype >= element_bytes_.size() || shard >= rows_.shards) return false;
+    // A scalar's shape may be left out.
+    if (!reader.ok() || !FindShape(shape.value_or(""))) return false;
+    if (dtype >= element_bytes_.size() || shard >= rows_.shards) return false;
     const uint64_t element = element_bytes_[dtype];
-    if (element == kUnknown || Product(shape->extent, std::max<uint64_t>(element, 1)) > kLargest) return false;
-    if (offset + size > kLargest || (element != kVaries && size != shape->count * element)) return false;
+    if (element == kUnknown || Product(shape_.extent, std::max<uint64_t>(element, 1)) > kLargest) return false;
+    if (offset + size > kLargest || (element != kVaries && size != shape_.count * element)) return false;
     // Keys that share much with their neighbours take more memory than the file does, and someone may have meant that.
     if (rows_.text.size() + key.size() > std::min<uint64_t>(UINT32_MAX, 64 * file_.size())) return false;
     rows_.dtype.push_back(static_cast<uint8_t>(dtype));
-    rows_.shape.push_back(shape->number);
+    rows_.shape.push_back(shape_.number);
     rows_.shard.push_back(shard);
     rows_.offset.push_back(static_cast<double>(offset));
     rows_.size.push_back(static_cast<double>(size));
@@ -126,18 +132,20 @@ class IndexReader {
     return true;
   }
 
-  // Valid until the index has been read; nullptr for a shape that no tensor has. The next tensor often has the same.
-  const Shape* ShapeOf(std::string_view bytes) {
-    if (last_shape_ != nullptr && bytes == last_shape_bytes_) return last_shape_;
-    auto found = shapes_.find(std::string(bytes));
-    if (found == shapes_.end()) {
-      Shape shape{static_cast<uint32_t>(rows_.dim_end.size()), 1, 1};
-      if (!TakeShape(bytes, shape)) return nullptr;
-      found = shapes_.emplace(bytes, shape).first;
+  // Makes these bytes' shape shape_; false for one that no tensor has. The next tensor often has the same.
+  bool FindShape(std::string_view bytes) {
+    if (has_shape_ && bytes == shape_bytes_) return true;
+    const auto found = shapes_.find(std::string(bytes));
+    if (found != shapes_.end()) {
+      shape_ = found->second;
+    } else {
+      shape_ = {.number = static_cast<uint32_t>(rows_.dim_end.size())};
+      if (!TakeShape(bytes, shape_)) return false;
+      if (shapes_.size() < kRememberedShapes) shapes_.emplace(bytes, shape_);
     }
-    last_shape_ = &found->second;
-    last_shape_bytes_ = bytes;
-    return last_shape_;
+    has_shape_ = true;
+    shape_bytes_ = bytes;
+    return true;
   }
 
   bool TakeShape(std::string_view bytes, Shape& shape) {
@@ -174,8 +182,10 @@ class IndexReader {
   const ElementBytes& element_bytes_;
   IndexRows rows_;
   std::unordered_map<std::string, Shape> shapes_;
-  const Shape* last_shape_ = nullptr;
-  std::string_view last_shape_bytes_;
+  // The last tensor's, and its bytes in the file.
+  Shape shape_;
+  std::string_view shape_bytes_;
+  bool has_shape_ = false;
 };
 
 }  // namespace

@@ -105,8 +105,8 @@ TEST(ReadTest, FindsTheTensorsOfAnIndexOfManyBlocksAndTheValuesOfAGraph) {
   const auto graph = ReadGraph(GraphOf(1001), keys);
   ASSERT_TRUE(graph.has_value());
   EXPECT_EQ(graph->holds.size(), 1001u);
-  EXPECT_EQ(graph->entries.size(), 500u);
-  EXPECT_EQ(graph->entries[499], 499);
+  EXPECT_EQ(graph->entry_rows.size(), 500u);
+  EXPECT_EQ(graph->entry_rows[499], 499);
   EXPECT_EQ(graph->slot_ids.back(), 999);
 }
 

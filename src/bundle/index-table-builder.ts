@@ -1,5 +1,6 @@
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { dtypeNumber } from '../tensor/dtypes.ts';
+import { dataLoss } from './damage.ts';
 import { hashOf, IndexTable, randomSeed } from './index-table.ts';
 import type { StoredEntry } from './messages.ts';
 import { NumberColumn } from './number-column.ts';
@@ -8,6 +9,9 @@ import { WireWriter } from './wire-writer.ts';
 
 /** What an entry takes in an index, about, with what its key doesn't share with the last one. */
 const ENTRY_BYTES = 40;
+
+/** Keys that share much with their neighbours take more memory than the file does, and someone may have meant that. */
+const MAX_TEXT_BYTES = 2 ** 32 - 1;
 
 /** Collects the entries of an index, in the order of their keys. */
 export class IndexTableBuilder {
@@ -43,6 +47,7 @@ export class IndexTableBuilder {
   add(key: Uint8Array, keyLength: number, entry: StoredEntry): void {
     const row = this.#offsets.length;
     this.#text.append(key, 0, keyLength);
+    if (this.#text.length > MAX_TEXT_BYTES) throw dataLoss('the keys of the index take more than 4 GiB');
     this.#keyStart.push(this.#text.length);
     if (entry.shape !== this.#lastShape) this.#addShape(entry.shape);
     this.#dtypes.push(dtypeNumber(entry.dtype));

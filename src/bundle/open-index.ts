@@ -3,6 +3,7 @@ import { readIndex } from '../native/decode.ts';
 import { readFile } from '../native/engine.ts';
 import { promiseOf, ShortTurns } from '../steps.ts';
 import { elementSizes } from '../tensor/dtypes.ts';
+import { throwIfAborted } from './abort.ts';
 import { IndexTable, randomSeed } from './index-table.ts';
 import { indexPath } from './names.ts';
 import { type ParsedIndex, parseIndexSteps } from './parse-index.ts';
@@ -17,9 +18,11 @@ const NO_PARTS: ParsedIndex['parts'] = new Map();
  * Reads and checks the index of the checkpoint at `prefix`: natively where it is of the plain kind, else here, where what is
  * wrong with it is found, too.
  */
-export async function openIndex(prefix: string): Promise<ParsedIndex> {
+export async function openIndex(prefix: string, signal: AbortSignal | undefined): Promise<ParsedIndex> {
   const path = indexPath(prefix);
+  throwIfAborted(signal);
   const { rows, bytes } = await withAdvice(prefix, readIndex(path, MAX_INDEX_BYTES, elementSizes(), randomSeed()));
+  throwIfAborted(signal);
   if (rows !== undefined) return { shardCount: rows.shards, entries: new IndexTable(rows), parts: NO_PARTS };
   return promiseOf(parseIndexSteps(bytes!, { path }, new ShortTurns()));
 }

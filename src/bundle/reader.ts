@@ -24,17 +24,7 @@ import type { Bundle, BundleEntryInfo, BundleReadOptions, BundleReadRequest, Ten
  * order or dtype that this package doesn't read.
  */
 export async function openBundle(prefix: string, options: { signal?: AbortSignal } = {}): Promise<Bundle> {
-  throwIfAborted(options.signal);
-  const index = await openIndex(prefix);
-  throwIfAborted(options.signal);
-  return new BundleReader(prefix, index);
-}
-
-/** ABORTED if the signal says so; signals' own reasons are no CheckpointErrors. */
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) {
-    throw new CheckpointError('ABORTED', 'The operation was aborted by its signal', { cause: signal.reason });
-  }
+  return new BundleReader(prefix, await openIndex(prefix, options.signal));
 }
 
 /** Owned by whoever opened it; holds no file open. Any number of reads may be under way at once. */

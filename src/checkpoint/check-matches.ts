@@ -27,7 +27,7 @@ export function* checkMatches(matches: readonly Match[], bundle: Bundle, turns: 
   yield* inTurns(turns, matches.length, (first, end) => {
     for (let i = first; i < end; i++) {
       const match = matches[i]!;
-      const row = match.entry ?? bundle.entries.find(match.key);
+      const row = match.entryRow ?? bundle.entries.find(match.key);
       if (row < 0) {
         const message = `${match.key}: the object graph names this key, but the index doesn't have it`;
         problems.push({ code: 'DATA_LOSS', key: match.key, message });

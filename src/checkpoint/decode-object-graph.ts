@@ -3,7 +3,7 @@ import { dataLoss, inContext } from '../bundle/damage.ts';
 import { NumberColumn } from '../bundle/number-column.ts';
 import { WireReader, WireType } from '../bundle/wire-reader.ts';
 import type { Steps, Turns } from '../steps.ts';
-import { Holds, NodeField, numbered, type ObjectGraph, type RegisteredSaver } from './object-graph.ts';
+import { Holds, NodeField, type ObjectGraph, type RegisteredSaver } from './object-graph.ts';
 import { textsOf } from './texts.ts';
 
 /** How much is read before the event loop may turn. Bytes. */
@@ -31,7 +31,9 @@ class Decoder {
   readonly #childIds: NumberColumn<Int32Array>;
   readonly #childNames: string[] = [];
   readonly #attributeStart: NumberColumn<Int32Array>;
-  readonly #attributeNames: string[] = [];
+  readonly #attributes = NumberColumn.uint32();
+  /** With their numbers: there are few. */
+  readonly #attributeNames = new Map<string, number>();
   readonly #attributeFullNames: string[] = [];
   readonly #attributeKeys: string[] = [];
   readonly #slotStart: NumberColumn<Int32Array>;
@@ -76,6 +78,15 @@ class Decoder {
     return true;
   }
 
+  #numberOf(attribute: string): number {
+    let number = this.#attributeNames.get(attribute);
+    if (number === undefined) {
+      number = this.#attributeNames.size;
+      this.#attributeNames.set(attribute, number);
+    }
+    return number;
+  }
+
   finish(): ObjectGraph {
     const nodeCount = this.#holds.length;
     if (nodeCount === 0) throw dataLoss('it has no root');
@@ -85,15 +96,14 @@ class Decoder {
         if (id < 0 || id >= nodeCount) throw dataLoss(`an edge leads to node ${id}, and there are ${nodeCount}`);
       }
     }
-    const { numbers: attributes, names: attributeNames } = numbered(this.#attributeNames);
     return {
       nodeCount,
       childStart: this.#childStart.view(),
       childIds: this.#childIds.view(),
       childNames: textsOf(this.#childNames),
       attributeStart: this.#attributeStart.view(),
-      attributes,
-      attributeNames,
+      attributes: this.#attributes.view(),
+      attributeNames: [...this.#attributeNames.keys()],
       attributeFullNames: textsOf(this.#attributeFullNames),
       attributeKeys: textsOf(this.#attributeKeys),
       slotStart: this.#slotStart.view(),
@@ -119,7 +129,7 @@ class Decoder {
           break;
         case NodeField.attribute:
           fields.read(reader);
-          this.#attributeNames.push(fields.text(1));
+          this.#attributes.push(this.#numberOf(fields.text(1)));
           this.#attributeFullNames.push(fields.text(2));
           this.#attributeKeys.push(fields.text(3));
           break;

@@ -17,7 +17,7 @@ export interface ObjectGraph {
   readonly attributeFullNames: Texts;
   readonly attributeKeys: Texts;
   /** The row of each key in the index, −1 for one that it doesn't have; where that was looked up. */
-  readonly attributeEntries?: ArrayLike<number>;
+  readonly entryRows?: ArrayLike<number>;
   /** Slot variables of optimizers. */
   readonly slotStart: ArrayLike<number>;
   readonly slotVariables: ArrayLike<number>;

@@ -30,7 +30,7 @@ export function graphOfRows(serialized: Uint8Array, rows: GraphRows): ObjectGrap
     attributeNames: Array.from({ length: attributeNames.length }, (_, i) => attributeNames.at(i)),
     attributeFullNames: texts(rows.fullNames),
     attributeKeys: texts(rows.keys),
-    attributeEntries: rows.entries,
+    entryRows: rows.entryRows,
     slotStart: rows.slotStart,
     slotVariables: rows.slotVariables,
     slotNames: texts(rows.slotNames),

@@ -12,7 +12,7 @@ import type { Resolve } from './tree.ts';
 export interface Match {
   readonly key: string;
   /** The key's row in the index, −1 if it isn't there; where that was looked up. */
-  readonly entry: number | undefined;
+  readonly entryRow: number | undefined;
   /** Node of the stored graph, and its attribute. */
   readonly storedId: number;
   readonly row: number;
@@ -61,7 +61,7 @@ export class RestoreSession {
   readonly #graph: ObjectGraph;
   readonly #order: number;
   /** The rows of the graph's keys in the index, where they are known, for the first matching only: later the index may be another. */
-  #entries: ObjectGraph['attributeEntries'];
+  #entryRows: ObjectGraph['entryRows'];
   readonly #resolve: Resolve;
   readonly #restores: RestoreOrder;
   /** By stored node: its object; and the stored node over whose edge that was reached. */
@@ -82,7 +82,7 @@ export class RestoreSession {
     this.prefix = prefix;
     this.#stored = stored;
     this.#graph = graph;
-    this.#entries = graph.attributeEntries;
+    this.#entryRows = graph.entryRows;
     this.#resolve = resolve;
     this.#restores = restores;
     this.#order = restores.next();
@@ -109,7 +109,7 @@ export class RestoreSession {
 
   /** Matches what has appeared since. */
   rematch(turns: Turns): Steps<Match[]> {
-    this.#entries = undefined;
+    this.#entryRows = undefined;
     return this.#visit(this.#waiting(), turns);
   }
 
@@ -240,7 +240,7 @@ export class RestoreSession {
     for (const value of values) {
       const row = attributeRow(this.#graph, id, attributeName(value.attribute));
       if (row < 0 || this.#consumed[row] === 1) continue;
-      matches.push({ key: attributeKeys.at(row), entry: this.#entries?.[row], storedId: id, row, node, value });
+      matches.push({ key: attributeKeys.at(row), entryRow: this.#entryRows?.[row], storedId: id, row, node, value });
     }
     if (values.length > 0) claimed.set(identity, 1);
   }

@@ -89,9 +89,9 @@ export class Restorer {
     turns: Turns,
   ): Promise<void> {
     const matches = await promiseOf(matching);
-    const entries = await promiseOf(checkMatches(matches, bundle, turns));
+    const stored = await promiseOf(checkMatches(matches, bundle, turns));
     await writesOf(matches.map(({ node }) => node.identity));
-    await loadMatches(matches, entries, bundle, session, options, turns);
+    await loadMatches(matches, stored, bundle, session, options, turns);
     for (const node of session.above(matches)) await node.afterRestore?.();
   }
 }

@@ -11,9 +11,9 @@ export function textsOf(strings: readonly string[]): Texts {
   return { length: strings.length, at: (row) => strings[row]! };
 }
 
-/** Rows whose texts are cut from one string, and the longest such string: whoever asks for one row mostly asks for the next. */
+/** Rows whose texts are cut from one string: whoever asks for one row mostly asks for the next. A text keeps all of that string, which mustn't be long. */
 const PIECE_ROWS = 256;
-const PIECE_BYTES = 2 ** 17;
+const PIECE_BYTES = 2 ** 15;
 
 /** ASCII texts in bytes, each behind the last one, made into strings when they are asked for. */
 export class AsciiTexts implements Texts {

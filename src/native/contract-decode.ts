@@ -57,7 +57,7 @@ export interface GraphRows {
   readonly fullNames: TextRows;
   readonly keys: TextRows;
   /** The row of each key in the index, −1 for one that it doesn't have. */
-  readonly entries: Int32Array;
+  readonly entryRows: Int32Array;
   readonly slotStart: Int32Array;
   readonly slotVariables: Int32Array;
   readonly slotNames: TextRows;

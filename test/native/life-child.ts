@@ -1,6 +1,7 @@
 // A process at some stage of its life while it saves. The engine's tests look at what is left on the disk.
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { allocate, runSave } from '../../src/native/engine.ts';
+import { readGraph, readIndex } from '../../src/native/decode.ts';
+import { allocate, readFile, runSave } from '../../src/native/engine.ts';
 import { saveProgram } from './programs.ts';
 
 const [mode, directory] = isMainThread ? process.argv.slice(2) : [workerData.mode, workerData.directory];
@@ -18,8 +19,21 @@ function startWorker(index: number): Worker {
   return new Worker(new URL(import.meta.url), { workerData: { mode: `worker-${index}`, directory } });
 }
 
+/** Asks for results of the kind, and lets none be delivered. */
+function readAndSpin(kind: string): void {
+  const file = `${directory}/file`;
+  const keys = { text: new Uint8Array(0), start: new Uint32Array(1), slots: new Uint32Array(2), seed: 0 };
+  if (kind === 'file') readFile(file);
+  else if (kind === 'index') readIndex(file, 2 ** 30, new Uint8Array(256), 0);
+  else readGraph(new Uint8Array(2 ** 20), keys);
+  parentPort!.postMessage('started');
+  for (;;);
+}
+
 async function main(): Promise<void> {
-  if (!isMainThread) {
+  if (!isMainThread && workerData.mode.startsWith('read-')) {
+    readAndSpin(workerData.mode.slice(5));
+  } else if (!isMainThread) {
     const run = save(`worker${workerData.mode.split('-')[1]}`);
     parentPort!.postMessage('started');
     await run.finished;
@@ -37,6 +51,14 @@ async function main(): Promise<void> {
     await new Promise((resolve) => worker.once('message', resolve));
     await new Promise((resolve) => setTimeout(resolve, Number(mode.slice(10))));
     await worker.terminate();
+    await save('ckpt').finished;
+  } else if (mode.startsWith('read-')) {
+    for (let round = 0; round < 5; round++) {
+      const worker = new Worker(new URL(import.meta.url), { workerData: { mode, directory } });
+      await new Promise((resolve) => worker.once('message', resolve));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await worker.terminate();
+    }
     await save('ckpt').finished;
   } else if (mode === 'two-workers') {
     const workers = [startWorker(0), startWorker(1)];

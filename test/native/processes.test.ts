@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { crc32c } from '../../src/native/engine.ts';
@@ -74,6 +74,16 @@ describe('a save under way', () => {
       expectCommitted(directory);
     });
   }
+
+  it.each(['file', 'index', 'graph'])(
+    'goes on when a worker is terminated that was to be given what was read of a %s',
+    async (kind) => {
+      const directory = directoryOf();
+      writeFileSync(join(directory, 'file'), new Uint8Array(2 ** 20));
+      expect(await run(`read-${kind}`, directory)).toMatchObject({ code: 0, signal: null });
+      expectCommitted(directory);
+    },
+  );
 
   it('shares the engine with the saves of other workers', async () => {
     const directory = directoryOf();
