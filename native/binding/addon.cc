@@ -78,12 +78,6 @@ Napi::Value NamesToJs(Napi::Env env, const std::vector<std::string>& names) {
   return array;
 }
 
-Napi::Value SyncFailure(Napi::Env env, Status status) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("error", ErrorToJs(env, {std::move(status)}));
-  return object;
-}
-
 void ReadFile(const Napi::CallbackInfo& info) {
   if (info.Length() < 3 || !info[0].IsString() || !info[1].IsNumber() || !info[2].IsFunction()) {
     WrongArguments(info.Env());
@@ -136,20 +130,20 @@ void ReadDirectory(const Napi::CallbackInfo& info) {
 Napi::Value ReadDirectorySync(const Napi::CallbackInfo& info) {
   if (info.Length() < 1 || !info[0].IsString()) return WrongArguments(info.Env());
   auto names = Environment::Of(info.Env()).engine().fs().ReadDirectory(info[0].As<Napi::String>().Utf8Value());
-  return names.ok() ? NamesToJs(info.Env(), *names) : SyncFailure(info.Env(), names.status());
+  return names.ok() ? NamesToJs(info.Env(), *names) : FailureToJs(info.Env(), names.status());
 }
 
 Napi::Value MakeDirectoriesSync(const Napi::CallbackInfo& info) {
   if (info.Length() < 1 || !info[0].IsString()) return WrongArguments(info.Env());
   auto made = MakeDirectories(Environment::Of(info.Env()).engine().fs(), info[0].As<Napi::String>().Utf8Value());
-  return made.ok() ? NamesToJs(info.Env(), *made) : SyncFailure(info.Env(), made.status());
+  return made.ok() ? NamesToJs(info.Env(), *made) : FailureToJs(info.Env(), made.status());
 }
 
 Napi::Value LockDirectorySync(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (info.Length() < 1 || !info[0].IsString()) return WrongArguments(env);
   auto lock = Environment::Of(env).engine().fs().LockDirectory(info[0].As<Napi::String>().Utf8Value());
-  if (!lock.ok()) return SyncFailure(env, lock.status());
+  if (!lock.ok()) return FailureToJs(env, lock.status());
   // Held by the function object: released by the call, or when that is collected.
   auto held = std::make_shared<std::unique_ptr<DirectoryLock>>(std::move(*lock));
   Napi::Object object = Napi::Object::New(env);

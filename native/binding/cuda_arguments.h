@@ -4,18 +4,10 @@
 #include <cstdint>
 #include <optional>
 
-#include "base/status.h"
-#include "binding/events_to_js.h"
 #include "binding/node_api.h"
 
-// Reading what src/cuda passes, and answering it. On the JS thread.
+// Reading what src/cuda passes. On the JS thread.
 namespace tensor_checkpoint {
-
-inline Napi::Value FailureToJs(Napi::Env env, Status status) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("error", ErrorToJs(env, {std::move(status)}));
-  return object;
-}
 
 // A whole number below 2^53 as a JS number.
 inline std::optional<uint64_t> WholeArgument(Napi::Value value) {

@@ -8,6 +8,7 @@
 #include "binding/cuda_arguments.h"
 #include "binding/device_handle.h"
 #include "binding/environment.h"
+#include "binding/events_to_js.h"
 #include "binding/wrong_arguments.h"
 #include "device/dlpack.h"
 

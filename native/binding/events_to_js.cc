@@ -1,5 +1,7 @@
 #include "binding/events_to_js.h"
 
+#include <utility>
+
 #include "binding/arrays_to_js.h"
 
 namespace tensor_checkpoint {
@@ -79,6 +81,12 @@ Napi::Object ErrorToJs(Napi::Env env, const Failure& failure) {
   if (!status.path().empty()) object.Set("path", status.path());
   if (status.offset() != Status::kNoOffset) SetNumber(object, "offset", static_cast<double>(status.offset()));
   if (failure.tensor != kNoTensor) SetNumber(object, "tensor", failure.tensor);
+  return object;
+}
+
+Napi::Object FailureToJs(Napi::Env env, Status status) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("error", ErrorToJs(env, {std::move(status)}));
   return object;
 }
 

@@ -8,6 +8,8 @@
 namespace tensor_checkpoint {
 
 Napi::Object ErrorToJs(Napi::Env env, const Failure& failure);
+// What a function returns that has failed and doesn't throw: { error }.
+Napi::Object FailureToJs(Napi::Env env, Status status);
 Napi::Object SaveEventToJs(Napi::Env env, const Event& event);
 Napi::Object LoadEventToJs(Napi::Env env, const Event& event);
 
