@@ -109,7 +109,6 @@ Napi::Value GraphToJs(Napi::Env env, std::optional<GraphRows>& graph) {
   rows.Set("attributeStart", ColumnToJs(env, std::move(graph->attribute_start)));
   rows.Set("attributes", ColumnToJs(env, std::move(graph->attributes)));
   rows.Set("attributeNames", TextsToJs(env, graph->attribute_names));
-  rows.Set("fullNames", TextsToJs(env, graph->full_names));
   rows.Set("keys", TextsToJs(env, graph->keys));
   rows.Set("entryRows", ColumnToJs(env, std::move(graph->entry_rows)));
   rows.Set("slotStart", ColumnToJs(env, std::move(graph->slot_start)));

@@ -55,7 +55,6 @@ class GraphReader {
         case 0x12: {
           const Fields attribute = Read(reader);
           rows_.attributes.push_back(NumberOf(attribute.texts[1], reader));
-          Add(rows_.full_names, attribute.texts[2]);
           Add(rows_.keys, attribute.texts[3]);
           rows_.entry_rows.push_back(keys_.Find(attribute.texts[3]));
           break;

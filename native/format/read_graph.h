@@ -24,7 +24,6 @@ struct GraphRows {
   std::vector<int32_t> attribute_start{0};
   std::vector<uint32_t> attributes;  // Each a number in attribute_names.
   TextRows attribute_names;
-  TextRows full_names;
   TextRows keys;
   std::vector<int32_t> entry_rows;  // The key's row in the index, −1 where it has none.
   std::vector<int32_t> slot_start{0};

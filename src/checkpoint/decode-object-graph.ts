@@ -34,7 +34,6 @@ class Decoder {
   readonly #attributes = NumberColumn.uint32();
   /** With their numbers: there are few. */
   readonly #attributeNames = new Map<string, number>();
-  readonly #attributeFullNames: string[] = [];
   readonly #attributeKeys: string[] = [];
   readonly #slotStart: NumberColumn<Int32Array>;
   readonly #slotVariables = NumberColumn.int32();
@@ -104,7 +103,6 @@ class Decoder {
       attributeStart: this.#attributeStart.view(),
       attributes: this.#attributes.view(),
       attributeNames: [...this.#attributeNames.keys()],
-      attributeFullNames: textsOf(this.#attributeFullNames),
       attributeKeys: textsOf(this.#attributeKeys),
       slotStart: this.#slotStart.view(),
       slotVariables: this.#slotVariables.view(),
@@ -130,7 +128,6 @@ class Decoder {
         case NodeField.attribute:
           fields.read(reader);
           this.#attributes.push(this.#numberOf(fields.text(1)));
-          this.#attributeFullNames.push(fields.text(2));
           this.#attributeKeys.push(fields.text(3));
           break;
         case NodeField.slot:

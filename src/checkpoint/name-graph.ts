@@ -40,7 +40,6 @@ export function graphByNames(tree: ObjectTree, storedKeys: Iterable<string>): Ob
     attributeStart,
     attributes,
     attributeNames: distinctNames,
-    attributeFullNames: textsOf(attributeKeys),
     attributeKeys: textsOf(attributeKeys),
     slotStart: new Uint32Array(nodeCount + 1),
     slotVariables: [],

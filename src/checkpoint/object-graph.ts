@@ -10,11 +10,10 @@ export interface ObjectGraph {
   readonly childStart: ArrayLike<number>;
   readonly childIds: ArrayLike<number>;
   readonly childNames: Texts;
-  /** Values: the attribute's name, by its number in `attributeNames`; the variable's global name, in graphs that TensorFlow wrote, else empty; the key. */
+  /** Values: the attribute's name, by its number in `attributeNames`, and the key. */
   readonly attributeStart: ArrayLike<number>;
   readonly attributes: ArrayLike<number>;
   readonly attributeNames: readonly string[];
-  readonly attributeFullNames: Texts;
   readonly attributeKeys: Texts;
   /** The row of each key in the index, −1 for one that it doesn't have; where that was looked up. */
   readonly entryRows?: ArrayLike<number>;

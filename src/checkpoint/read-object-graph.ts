@@ -28,7 +28,6 @@ export function graphOfRows(serialized: Uint8Array, rows: GraphRows): ObjectGrap
     attributeStart: rows.attributeStart,
     attributes: rows.attributes,
     attributeNames: Array.from({ length: attributeNames.length }, (_, i) => attributeNames.at(i)),
-    attributeFullNames: texts(rows.fullNames),
     attributeKeys: texts(rows.keys),
     entryRows: rows.entryRows,
     slotStart: rows.slotStart,

@@ -54,7 +54,6 @@ export interface GraphRows {
   /** Each a number in `attributeNames`. */
   readonly attributes: Uint32Array;
   readonly attributeNames: TextRows;
-  readonly fullNames: TextRows;
   readonly keys: TextRows;
   /** The row of each key in the index, −1 for one that it doesn't have. */
   readonly entryRows: Int32Array;

@@ -1,14 +1,19 @@
 import { Holds, NodeField, type ObjectGraph } from '../../src/checkpoint/object-graph.ts';
 import { MessageWriter } from './message-writer.ts';
 
-/** A graph as TensorFlow's serializer writes it, also one that this package reads and never writes. */
-export function encodeGraph(graph: ObjectGraph): Uint8Array {
+type GlobalName = (row: number) => string;
+
+/**
+ * A graph as TensorFlow's serializer writes it, also one that this package reads and never writes. `globalName`: what
+ * TensorFlow calls the variable of an attribute's row; this package has no such names, and reads none.
+ */
+export function encodeGraph(graph: ObjectGraph, globalName: GlobalName = () => ''): Uint8Array {
   const out = new MessageWriter();
-  for (let id = 0; id < graph.nodeCount; id++) out.message(0x0a, (node) => encodeNode(node, graph, id));
+  for (let id = 0; id < graph.nodeCount; id++) out.message(0x0a, (node) => encodeNode(node, graph, id, globalName));
   return out.view();
 }
 
-function encodeNode(node: MessageWriter, graph: ObjectGraph, id: number): void {
+function encodeNode(node: MessageWriter, graph: ObjectGraph, id: number, globalName: GlobalName): void {
   for (let row = graph.childStart[id]!; row < graph.childStart[id + 1]!; row++) {
     node.message(NodeField.child, (child) => {
       child.numberField(0x08, graph.childIds[row]!);
@@ -18,7 +23,7 @@ function encodeNode(node: MessageWriter, graph: ObjectGraph, id: number): void {
   for (let row = graph.attributeStart[id]!; row < graph.attributeStart[id + 1]!; row++) {
     node.message(NodeField.attribute, (attribute) => {
       attribute.textField(0x0a, graph.attributeNames[graph.attributes[row]!]!);
-      attribute.textField(0x12, graph.attributeFullNames.at(row) ?? '');
+      attribute.textField(0x12, globalName(row));
       attribute.textField(0x1a, graph.attributeKeys.at(row));
     });
   }

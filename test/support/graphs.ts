@@ -1,5 +1,12 @@
+import { WireReader } from '../../src/bundle/wire-reader.ts';
 import { decodeObjectGraph } from '../../src/checkpoint/decode-object-graph.ts';
-import { Holds, numbered, type ObjectGraph, type RegisteredSaver } from '../../src/checkpoint/object-graph.ts';
+import {
+  Holds,
+  NodeField,
+  numbered,
+  type ObjectGraph,
+  type RegisteredSaver,
+} from '../../src/checkpoint/object-graph.ts';
 import { structureOf } from '../../src/checkpoint/structure.ts';
 import { textsOf } from '../../src/checkpoint/texts.ts';
 import type { ObjectTree } from '../../src/checkpoint/tree.ts';
@@ -9,7 +16,7 @@ import { ONE_TURN, resultOf } from '../../src/steps.ts';
 /** A node of an object graph as one object, which is easier to compare than columns. */
 export interface GraphNode {
   children: { nodeId: number; localName: string }[];
-  attributes: { name: string; fullName: string; checkpointKey: string }[];
+  attributes: { name: string; checkpointKey: string }[];
   slots: { variable: number; name: string; slot: number }[];
   registeredSaver?: RegisteredSaver | undefined;
   hasCheckpointValues?: boolean | undefined;
@@ -26,7 +33,6 @@ export function nodesOf(graph: ObjectGraph): GraphNode[] {
     })),
     attributes: rows(graph.attributeStart, id, (row) => ({
       name: graph.attributeNames[graph.attributes[row]!]!,
-      fullName: graph.attributeFullNames.at(row) ?? '',
       checkpointKey: graph.attributeKeys.at(row),
     })),
     slots: rows(graph.slotStart, id, (row) => ({
@@ -59,7 +65,6 @@ export function graphOf(nodes: readonly GraphNode[]): ObjectGraph {
     attributeStart: starts((node) => node.attributes),
     attributes: numbers,
     attributeNames: names,
-    attributeFullNames: textsOf(attributes.map(({ fullName }) => fullName)),
     attributeKeys: textsOf(attributes.map(({ checkpointKey }) => checkpointKey)),
     slotStart: starts((node) => node.slots),
     slotVariables: slots.map(({ variable }) => variable),
@@ -75,6 +80,28 @@ export function graphOfObjects(tree: ObjectTree): ObjectGraph {
   const { keys, attributes, attributeNames } = resultOf(structureOf(tree, undefined, ONE_TURN));
   const names = { keys: keys.slice(0, -1), attributes, attributeNames };
   return decodeGraph(resultOf(serializedGraph(tree, names, 0, ONE_TURN)));
+}
+
+/** The variables' global names in a graph that TensorFlow wrote, by the row of their attribute. */
+export function globalNamesOf(bytes: Uint8Array): string[] {
+  const names: string[] = [];
+  for (const graph = new WireReader(bytes); !graph.done; ) {
+    graph.tag();
+    for (const node = graph.message(); !node.done; ) {
+      const tag = node.tag();
+      if (tag !== NodeField.attribute) {
+        node.skip(tag);
+        continue;
+      }
+      let name = '';
+      for (const attribute = node.message(); !attribute.done; ) {
+        if (attribute.tag() === 0x12) name = Buffer.from(attribute.lengthDelimited()).toString();
+        else attribute.lengthDelimited();
+      }
+      names.push(name);
+    }
+  }
+  return names;
 }
 
 export function decodeGraph(bytes: Uint8Array): ObjectGraph {

@@ -45,7 +45,7 @@ export function graphEncoder(columns: GraphColumns): GraphEncoder {
       changed = true;
     }
   }
-  const values = { attributeStart: valueStart, attributeKeys: textsOf(keys), attributeFullNames: textsOf([]) };
+  const values = { attributeStart: valueStart, attributeKeys: textsOf(keys) };
   const names = { childNames: textsOf(columns.childNames), slotNames: textsOf(columns.slotNames) };
   return {
     write: () => false,
