@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <chrono>
 #include <thread>
 #include <utility>
 
@@ -12,13 +13,19 @@ namespace tensor_checkpoint {
 // What a thread gets of the processors beside others that want them. Where a processor is free the two are alike.
 enum class Priority {
   kNormal,
-  // A small part: for work that nobody waits for, beside threads that somebody does wait for.
+  // An equal part, but not at once: whoever wants a processor only for a moment, as JavaScript's thread does, goes first.
+  // For work that takes long anyway; short work beside threads that compute would take several times as long.
+  kBulk,
+  // A small part, and not at once: for work that nobody waits for, beside threads that somebody does wait for.
   kBackground,
 };
 
 // Gives the calling thread this priority, and with it every thread that it will start. There is no way back: lowering is
 // everybody's right, raising is not.
 void Enter(Priority priority);
+
+// How long the system lets the calling thread keep a processor that others wait for; 0 where that can't be told.
+std::chrono::nanoseconds Slice();
 
 // While this lives, no signal is delivered to the thread that made it, nor to threads that it starts, ever. Signals
 // belong to the process's own threads: a handler of Node's must not run on ours.

@@ -169,19 +169,35 @@ TEST(ThreadPool, BlocksSignalsOnItsThreadsAndLeavesTheCallersAlone) {
 }
 
 TEST(ThreadPool, GivesThreadsThePriorityItWasMadeWith) {
-  const int own = getpriority(PRIO_PROCESS, 0);
-  for (const Priority priority : {Priority::kNormal, Priority::kBackground}) {
-    int inside = -1;
+  const int own_niceness = getpriority(PRIO_PROCESS, 0);
+  const auto own_slice = Slice();
+  const bool has_slices = own_slice.count() != 0;
+  const auto long_slice = has_slices ? std::max<std::chrono::nanoseconds>(own_slice, std::chrono::milliseconds(20)) : own_slice;
+  const struct {
+    Priority priority;
+    int niceness;
+    std::chrono::nanoseconds slice;
+  } expected[] = {
+      {Priority::kNormal, own_niceness, own_slice},
+      {Priority::kBulk, own_niceness, long_slice},
+      {Priority::kBackground, std::max(own_niceness, 15), long_slice},
+  };
+  for (const auto& [priority, niceness, slice] : expected) {
+    int niceness_inside = -1;
+    std::chrono::nanoseconds slice_inside{-1};
     std::latch done(1);
     ThreadPool pool(1, {.priority = priority});
     pool.Run([&] {
-      inside = getpriority(PRIO_PROCESS, 0);
+      niceness_inside = getpriority(PRIO_PROCESS, 0);
+      slice_inside = Slice();
       done.count_down();
     });
     done.wait();
-    EXPECT_EQ(inside, priority == Priority::kNormal ? own : std::max(own, 15));
+    EXPECT_EQ(niceness_inside, niceness);
+    EXPECT_EQ(slice_inside, slice);
   }
-  EXPECT_EQ(getpriority(PRIO_PROCESS, 0), own);
+  EXPECT_EQ(getpriority(PRIO_PROCESS, 0), own_niceness);
+  EXPECT_EQ(Slice(), own_slice);
 }
 
 }  // namespace

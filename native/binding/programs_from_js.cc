@@ -30,7 +30,7 @@ TransferOptions Options(JsReader& reader, Napi::Object program) {
   options.direct = reader.Flag(object, "direct");
   options.progress = reader.Flag(object, "progress");
   options.keep_going = reader.Flag(object, "keepGoing");
-  options.background = reader.Flag(object, "background");
+  if (reader.Flag(object, "background")) options.priority = Priority::kBackground;
   if (!reader.Get(object, "snapshotPoolBytes").IsUndefined()) {
     options.snapshot_pool_bytes = reader.Number(object, "snapshotPoolBytes");
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <mutex>
+#include <numeric>
 #include <utility>
 
 #include "pipeline/save_run.h"
@@ -23,6 +24,11 @@ void RunLoad(const LoadProgram& program, FileSystem& fs, Executor& executor, Sta
   last.damage = std::move(outcome.damage);
   last.touched = std::move(outcome.touched);
   sink.OnEvent(std::move(last));
+}
+
+uint64_t Bytes(const std::vector<Extent>& extents) {
+  return std::accumulate(extents.begin(), extents.end(), uint64_t{0},
+                         [](uint64_t sum, const Extent& extent) { return sum + extent.bytes; });
 }
 
 // Completes a program; false after the last event of one that couldn't be. What was needed for it is gone then.
@@ -80,12 +86,10 @@ bool Engine::AllEnded() const {
 }
 
 template <typename Body>
-std::unique_ptr<RunningProgram> Engine::Start(const TransferOptions& options, Body body) {
-  Crew& crew = options.background ? background_ : crew_;
-  crew.pool.Reserve(std::min<uint32_t>(ThreadsFor(options), 256));
+std::unique_ptr<RunningProgram> Engine::Start(Body body) {
   auto running = std::make_unique<RunningProgram>(*this);
-  drivers_.Run([this, &crew, program = running.get(), body = std::make_shared<Body>(std::move(body))]() mutable {
-    (*body)(crew, program->aborted_);
+  drivers_.Run([this, program = running.get(), body = std::make_shared<Body>(std::move(body))]() mutable {
+    (*body)(program->aborted_);
     // What it holds is its caller's, too.
     body.reset();
     std::lock_guard lock(mutex_);
@@ -96,20 +100,29 @@ std::unique_ptr<RunningProgram> Engine::Start(const TransferOptions& options, Bo
   return running;
 }
 
+template <typename Program>
+Crew& Engine::CrewFor(Program& program) {
+  TransferOptions& options = program.options;
+  if (options.priority == Priority::kNormal && Bytes(program.extents) >= kBulkBytes) options.priority = Priority::kBulk;
+  Crew& crew = options.priority == Priority::kNormal ? crew_ : options.priority == Priority::kBulk ? bulk_ : background_;
+  crew.pool.Reserve(std::min<uint32_t>(ThreadsFor(options), 256));
+  return crew;
+}
+
 std::unique_ptr<RunningProgram> Engine::StartSave(SaveProgram program, EventSink& sink, Complete<SaveProgram> complete) {
-  const TransferOptions options = program.options;
-  return Start(options, [this, &sink, program = std::move(program),
-                         complete = std::move(complete)](Crew& crew, const std::atomic<bool>& aborted) mutable {
+  return Start([this, &sink, program = std::move(program),
+                complete = std::move(complete)](const std::atomic<bool>& aborted) mutable {
     if (!Completed(program, std::move(complete), sink)) return;
+    Crew& crew = CrewFor(program);
     SaveRun(std::move(program), *crew.file_system.fs, crew.pool, staging_, aborted, sink, &devices_).Run();
   });
 }
 
 std::unique_ptr<RunningProgram> Engine::StartLoad(LoadProgram program, EventSink& sink, Complete<LoadProgram> complete) {
-  const TransferOptions options = program.options;
-  return Start(options, [this, &sink, program = std::move(program),
-                         complete = std::move(complete)](Crew& crew, const std::atomic<bool>& aborted) mutable {
+  return Start([this, &sink, program = std::move(program),
+                complete = std::move(complete)](const std::atomic<bool>& aborted) mutable {
     if (!Completed(program, std::move(complete), sink)) return;
+    Crew& crew = CrewFor(program);
     RunLoad(program, *crew.file_system.fs, crew.pool, staging_, aborted, sink, devices_);
   });
 }

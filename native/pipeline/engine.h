@@ -67,11 +67,15 @@ class Engine {
  private:
   friend class RunningProgram;
   template <typename Body>
-  std::unique_ptr<RunningProgram> Start(const TransferOptions& options, Body body);
+  std::unique_ptr<RunningProgram> Start(Body body);
+  // Whose threads are to carry out a program, which is told so: enough of them.
+  template <typename Program>
+  Crew& CrewFor(Program& program);
 
   bool AllEnded() const;  // Under the lock.
 
   Crew crew_{Priority::kNormal};
+  Crew bulk_{Priority::kBulk};
   Crew background_{Priority::kBackground};
   StagingPool staging_;
   CudaDevices devices_;
@@ -79,8 +83,8 @@ class Engine {
   std::condition_variable ended_;
   std::set<RunningProgram*> programs_;
   // One for each program under way, and some that stay for the next ones: hundreds of tensors asked for at once would start
-  // and end a thread each. Of normal priority also for programs in the background, which leave all work to their crew:
-  // what a driver starts lives on, such as the threads of devices, and would never get out of the background again.
+  // and end a thread each. Of normal priority also for programs of another one, which leave all work to their crew: what a
+  // driver starts lives on, such as the threads of devices, and would never get out of the background again.
   // Ends first: drivers use all of the above.
   ThreadPool drivers_{SIZE_MAX, {.name = "tensor-ckpt-run", .kept = 4}};
 };

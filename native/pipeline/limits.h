@@ -15,6 +15,9 @@ inline constexpr uint32_t kDefaultLanes = 16;
 inline constexpr uint32_t kLargestChunk = 4 << 20;
 inline constexpr uint32_t kSmallestChunk = 64 << 10;
 
+// From here on a program takes long enough that nobody minds who goes first.
+inline constexpr uint64_t kBulkBytes = 64 << 20;
+
 // A budget that is small must still hold several chunks, so that copying and writing overlap.
 inline uint32_t ChunkBytes(const TransferOptions& options) {
   const uint64_t quarter = std::max(options.staging_bytes, options.snapshot_pool_bytes) / 4;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/thread.h"
 
 // Programs as src/native/contract.ts describes them, with addresses in place of buffer indices. Whoever fills them in
 // has checked every index, range and length against the memory and lists that it refers to.
@@ -70,8 +71,10 @@ struct TransferOptions {
   bool direct = true;
   bool progress = false;
   bool keep_going = false;
-  // The executor's threads are in the background: the program's own thread leaves all work to them.
-  bool background = false;
+  // Of the executor's threads.
+  Priority priority = Priority::kNormal;
+  // The program's own thread, of normal priority, leaves work that is to have another one to the executor.
+  bool OwnThreadWorks() const { return priority == Priority::kNormal; }
   // Of device memory.
   uint64_t snapshot_pool_bytes = 0;
   bool device_shadow = false;

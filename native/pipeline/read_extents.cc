@@ -47,7 +47,8 @@ class Reader {
         damaged_(program.expected.size()),
         runner_(*context.executor, MakeScheduler(std::move(session), std::move(direct)),
                 [this](Scheduler::Start start) { Perform(start); },
-                [this](Scheduler::Start start, const Scheduler& scheduler) { return After(start, scheduler); }) {}
+                [this](Scheduler::Start start, const Scheduler& scheduler) { return After(start, scheduler); },
+                program.options.OwnThreadWorks() ? TaskRunner::Caller::kWorks : TaskRunner::Caller::kWaits) {}
 
   void Run() {
     if (!CheckFilesAndEmptyTensors()) return;
