@@ -20,8 +20,8 @@ enum class Priority {
   kBackground,
 };
 
-// Gives the calling thread this priority, and with it every thread that it will start. There is no way back: lowering is
-// everybody's right, raising is not.
+// Gives the calling thread this priority, and with it every thread that it will start. From kBackground there is no way
+// back: lowering is everybody's right, raising is not.
 void Enter(Priority priority);
 
 // How long the system lets the calling thread keep a processor that others wait for; 0 where that can't be told.

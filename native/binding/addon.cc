@@ -154,7 +154,7 @@ Napi::Value LockDirectorySync(const Napi::CallbackInfo& info) {
 Napi::Value Info(const Napi::CallbackInfo& info) {
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("checksum", ActiveCrc32c().name);
-  object.Set("threads", Napi::Number::New(info.Env(), Environment::Of(info.Env()).engine().pool().limit()));
+  object.Set("threads", Napi::Number::New(info.Env(), Environment::Of(info.Env()).engine().threads()));
   object.Set("io", Environment::Of(info.Env()).engine().io());
   object.Set("version", kVersion);
   int64_t counted = 0;

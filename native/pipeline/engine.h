@@ -1,6 +1,7 @@
 #ifndef TENSOR_CHECKPOINT_PIPELINE_ENGINE_H_
 #define TENSOR_CHECKPOINT_PIPELINE_ENGINE_H_
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -59,6 +60,8 @@ class Engine {
   void AbortAllAndWait();
 
   ThreadPool& pool() { return crew_.pool; }
+  // How many threads a program may have.
+  size_t threads() const { return std::max({crew_.pool.limit(), bulk_.pool.limit(), background_.pool.limit()}); }
   FileSystem& fs() { return *crew_.file_system.fs; }
   // How direct transfers are made: "threads" or "uring".
   const char* io() const { return crew_.file_system.io; }
@@ -68,7 +71,7 @@ class Engine {
   friend class RunningProgram;
   template <typename Body>
   std::unique_ptr<RunningProgram> Start(Body body);
-  // Whose threads are to carry out a program, which is told so: enough of them.
+  // Chooses whose threads carry out a program, and sees to it that there are enough; the program's options say which priority.
   template <typename Program>
   Crew& CrewFor(Program& program);
 

@@ -15,7 +15,7 @@ inline constexpr uint32_t kDefaultLanes = 16;
 inline constexpr uint32_t kLargestChunk = 4 << 20;
 inline constexpr uint32_t kSmallestChunk = 64 << 10;
 
-// From here on a program takes long enough that nobody minds who goes first.
+// A program that moves as much is carried out at kBulk, unless it is in the background.
 inline constexpr uint64_t kBulkBytes = 64 << 20;
 
 // A budget that is small must still hold several chunks, so that copying and writing overlap.

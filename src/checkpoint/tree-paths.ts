@@ -11,25 +11,37 @@ interface SlotPlace {
 
 /** How each node of a tree was first reached, and what it is called therefore. Node 0 is the root. */
 export class TreePaths {
+  readonly #edgeNames: readonly string[];
+  /** By node, −1 where it has none: the node above, and the edge that leads from there. */
   readonly #parent = NumberColumn.int32();
-  readonly #name: string[] = [''];
+  readonly #edge = NumberColumn.int32();
   readonly #slots = new Map<number, SlotPlace>();
 
-  constructor() {
-    this.#parent.push(-1);
+  /** @param edgeNames of all edges, also of those that are still to come. */
+  constructor(edgeNames: readonly string[]) {
+    this.#edgeNames = edgeNames;
+    this.#addNode(-1, -1);
   }
 
-  /** The next node, reached from `parent`. */
-  addChild(parent: number, name: string): void {
-    this.#parent.push(parent);
-    this.#name.push(name);
+  /** The next node, reached from `parent` over an edge. */
+  addChild(parent: number, edge: number): void {
+    this.#addNode(parent, edge);
   }
 
   /** The next node, a slot variable. */
   addSlot(place: SlotPlace): void {
     this.#slots.set(this.#parent.length, place);
-    this.#parent.push(-1);
-    this.#name.push('');
+    this.#addNode(-1, -1);
+  }
+
+  #addNode(parent: number, edge: number): void {
+    this.#parent.push(parent);
+    this.#edge.push(edge);
+  }
+
+  #name(id: number): string {
+    const edge = this.#edge.at(id);
+    return edge < 0 ? '' : this.#edgeNames[edge]!;
   }
 
   /**
@@ -60,7 +72,7 @@ export class TreePaths {
 
   #path(id: number, above: readonly string[]): string {
     const parent = this.#parent.at(id);
-    if (parent >= 0) return childPath(above[parent]!, this.#name[id]!);
+    if (parent >= 0) return childPath(above[parent]!, this.#name(id));
     const { optimizer, variable, name } = this.#slots.get(id)!;
     return slotPath(above[variable]!, above[optimizer]!, name);
   }
@@ -84,7 +96,7 @@ export class TreePaths {
     const names = [''];
     for (let id = 1; id < this.#parent.length; id++) {
       const above = this.#parent.at(id);
-      names.push(above <= 0 ? this.#name[id]! : `${names[above]}/${this.#name[id]}`);
+      names.push(above <= 0 ? this.#name(id) : `${names[above]}/${this.#name(id)}`);
     }
     return names;
   }
@@ -92,7 +104,7 @@ export class TreePaths {
   /** For messages: `checkpoint["layers"]["0"]`. */
   describe(id: number): string {
     const names: string[] = [];
-    for (let at = id; at > 0; at = this.#parent.at(at)) names.push(`[${JSON.stringify(this.#name[at])}]`);
+    for (let at = id; at > 0; at = this.#parent.at(at)) names.push(`[${JSON.stringify(this.#name(at))}]`);
     return `checkpoint${names.reverse().join('')}`;
   }
 }

@@ -19,7 +19,7 @@ export class TreeWalk {
   readonly #edgeNames: string[] = [];
   readonly #edgeTargets = NumberColumn.int32();
   readonly #idOf = new ObjectNumbers();
-  readonly #paths = new TreePaths();
+  readonly #paths = new TreePaths(this.#edgeNames);
   /** The nodes that are more than a value, and where the edges of each begin. Most nodes are tensors, and need no visit. */
   readonly #inner = NumberColumn.int32();
   readonly #innerEdges = NumberColumn.int32();
@@ -116,7 +116,7 @@ export class TreeWalk {
         const target = this.#idOf.getOrSet(child.identity, id);
         if (target === id) {
           this.#add(child);
-          this.#paths.addChild(this.#id, name);
+          this.#paths.addChild(this.#id, this.#edgeNames.length);
         }
         this.#edgeNames.push(name);
         this.#edgeTargets.push(target);
