@@ -73,8 +73,6 @@ struct TransferOptions {
   bool keep_going = false;
   // Of the executor's threads.
   Priority priority = Priority::kNormal;
-  // The program's own thread, of normal priority, leaves work that is to have another one to the executor.
-  bool OwnThreadWorks() const { return priority == Priority::kNormal; }
   // Of device memory.
   uint64_t snapshot_pool_bytes = 0;
   bool device_shadow = false;

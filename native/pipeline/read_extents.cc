@@ -48,7 +48,7 @@ class Reader {
         runner_(*context.executor, MakeScheduler(std::move(session), std::move(direct)),
                 [this](Scheduler::Start start) { Perform(start); },
                 [this](Scheduler::Start start, const Scheduler& scheduler) { return After(start, scheduler); },
-                program.options.OwnThreadWorks() ? TaskRunner::Caller::kWorks : TaskRunner::Caller::kWaits) {}
+                TaskRunner::CallerBeside(program.options.priority)) {}
 
   void Run() {
     if (!CheckFilesAndEmptyTensors()) return;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "base/thread.h"
 #include "pipeline/scheduler.h"
 
 namespace tensor_checkpoint {
@@ -29,6 +30,8 @@ class TaskRunner {
 
   // What the thread that calls Run() does meanwhile.
   enum class Caller { kWorks, kWaits };
+  // It has the normal priority, and leaves what is to have another one to the executor.
+  static Caller CallerBeside(Priority executor) { return executor == Priority::kNormal ? Caller::kWorks : Caller::kWaits; }
 
   // The executor must outlive the runner.
   TaskRunner(Executor& executor, Scheduler scheduler, Perform perform, AfterPhase after, Caller caller = Caller::kWorks);

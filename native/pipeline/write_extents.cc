@@ -34,7 +34,7 @@ class Writer {
         warned_(program.tensor_count),
         runner_(*context.executor, MakeScheduler(device_save), [this](Scheduler::Start start) { Perform(start); },
                 [this](Scheduler::Start start, const Scheduler& scheduler) { return After(start, scheduler); },
-                program.options.OwnThreadWorks() ? TaskRunner::Caller::kWorks : TaskRunner::Caller::kWaits) {}
+                TaskRunner::CallerBeside(program.options.priority)) {}
 
   WriteOutcome Run() {
     if (tasks_reading_sources_ == 0) Captured();

@@ -70,7 +70,7 @@ export interface BorrowedTensors {
 export interface EngineInfo {
   /** The CRC-32C implementation chosen for this processor. */
   readonly checksum: string;
-  /** Threads that the engine may use. */
+  /** Threads that a save or a restore may have. */
   readonly threads: number;
   /** How direct transfers are made: blocking calls on threads, or io_uring. Set by `TENSOR_CHECKPOINT_IO`. */
   readonly io: 'threads' | 'uring';

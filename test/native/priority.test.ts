@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -11,15 +11,27 @@ import { testDirectories } from '../support/directory.ts';
 
 const directory = testDirectories();
 
-/** The niceness of the engine's threads, those of the calling process. */
-function niceness(): Set<number> {
-  const found = new Set<number>();
+/** The engine's threads, those of the calling process: niceness, and time slice in milliseconds where the system tells it. */
+function engineThreads(): { niceness: number; slice: number | undefined }[] {
+  const found: { niceness: number; slice: number | undefined }[] = [];
   for (const thread of readdirSync('/proc/self/task')) {
     const [, name, rest] = /^\d+ \((.*)\) (.*)$/s.exec(readFileSync(`/proc/self/task/${thread}/stat`, 'utf8'))!;
-    if (name!.startsWith('tensor-ckpt')) found.add(Number(rest!.split(' ')[16]));
+    if (!name!.startsWith('tensor-ckpt')) continue;
+    found.push({ niceness: Number(rest!.split(' ')[16]), slice: sliceOf(`/proc/self/task/${thread}/sched`) });
   }
   return found;
 }
+
+function sliceOf(file: string): number | undefined {
+  if (!existsSync(file)) return undefined;
+  const nanoseconds = /^se\.slice +: +(\d+)$/m.exec(readFileSync(file, 'utf8'))?.[1];
+  return nanoseconds === undefined ? undefined : Number(nanoseconds) / 1e6;
+}
+
+const niceness = () => new Set(engineThreads().map((thread) => thread.niceness));
+
+const noSlices =
+  sliceOf('/proc/self/sched') === undefined ? 'threads have no time slices of their own here' : undefined;
 
 describe('the priority of a save', () => {
   const MANY = 2 ** 26;
@@ -63,5 +75,20 @@ describe('the priority of a save', () => {
     await checkpoint.save(join(directory(), 'ckpt'), { priority: 'background' });
     expect(niceness()).toEqual(new Set([own, Math.max(own, 15)]));
     expect(getPriority()).toBe(own);
+  });
+});
+
+describe(`the time slices of a restore${noSlices ? ` (skipped: ${noSlices})` : ''}`, () => {
+  it.skipIf(noSlices !== undefined)('are long from 64 MiB on, at the same niceness', async () => {
+    const own = getPriority();
+    const bulk = () => engineThreads().filter(({ niceness, slice }) => niceness === own && slice! >= 20).length;
+    const restore = async (elements: number) => {
+      const checkpoint = new Checkpoint({ x: HostTensor.allocate({ dtype: 'float32', shape: [elements] }) });
+      await checkpoint.restore(await checkpoint.write(join(directory(), 'ckpt')));
+    };
+    await restore(2 ** 24 - 1);
+    const before = bulk();
+    await restore(2 ** 24);
+    expect(bulk()).toBeGreaterThan(before);
   });
 });
