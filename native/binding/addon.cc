@@ -177,6 +177,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("readDirectorySync", Napi::Function::New<ReadDirectorySync>(env));
   exports.Set("makeDirectoriesSync", Napi::Function::New<MakeDirectoriesSync>(env));
   exports.Set("lockDirectorySync", Napi::Function::New<LockDirectorySync>(env));
+  ExportTextEncoders(env, exports);
   ExportEncoders(env, exports);
   ExportDecoders(env, exports);
   ExportTensorFlow(env, exports);

@@ -86,7 +86,7 @@ Napi::Value ReadIndexFile(const Napi::CallbackInfo& info) {
         auto found = std::make_shared<FoundIndex>();
         found->rows = ReadIndex({reinterpret_cast<const char*>(bytes->data()), bytes->size()}, element_bytes);
         found->seed = seed;
-        if (found->rows.has_value()) found->slots = KeyTable::SlotsOf(found->rows->text, found->rows->key_start, seed);
+        if (found->rows.has_value()) found->slots = KeyTable::SlotsOf({found->rows->text, found->rows->key_start}, seed);
         else found->bytes = std::move(*bytes);
         return [found](Napi::Env env, const Napi::Function& done) { done.Call({env.Null(), IndexToJs(env, *found)}); };
       });
@@ -119,10 +119,6 @@ Napi::Value GraphToJs(Napi::Env env, std::optional<GraphRows>& graph) {
   return rows;
 }
 
-std::string_view TextOf(std::span<const uint8_t> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 // ({ bytes, keys }, done)
 Napi::Value ReadGraphBytes(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -130,9 +126,9 @@ Napi::Value ReadGraphBytes(const Napi::CallbackInfo& info) {
   JsReader js(env);
   Napi::Object stored = info[0].As<Napi::Object>();
   Napi::Object of_index = js.Member(stored, "keys");
-  const std::string_view bytes = TextOf(js.Bytes(stored, "bytes"));
-  const KeyTable keys{.text = TextOf(js.Bytes(of_index, "text")),
-                      .start = js.Words(of_index, "start"),
+  const std::span<const uint8_t> given = js.Bytes(stored, "bytes");
+  const std::string_view bytes(reinterpret_cast<const char*>(given.data()), given.size());
+  const KeyTable keys{.keys = js.Texts(of_index),
                       .slots = js.Words(of_index, "slots"),
                       .seed = static_cast<uint32_t>(js.Number(of_index, "seed"))};
   if (!js.ok()) return env.Undefined();

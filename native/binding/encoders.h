@@ -5,7 +5,9 @@
 
 namespace tensor_checkpoint {
 
-// `encodeIndex` and `encodeGraph` of `NativeAddon` in src/native/contract.ts.
+// `EncoderAddon` of src/native/contract-encode.ts: what is made of strings and columns of texts,
+void ExportTextEncoders(Napi::Env env, Napi::Object exports);
+// and the index and the graph.
 void ExportEncoders(Napi::Env env, Napi::Object exports);
 
 }  // namespace tensor_checkpoint

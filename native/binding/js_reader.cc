@@ -68,6 +68,11 @@ uint32_t JsReader::Index(Napi::Object object, const char* name, size_t count) {
   return ok_ ? static_cast<uint32_t>(value) : 0;
 }
 
+TextColumn JsReader::Texts(Napi::Object column) {
+  const std::span<const uint8_t> text = Bytes(column, "text");
+  return {{reinterpret_cast<const char*>(text.data()), text.size()}, Words(column, "start")};
+}
+
 template <typename T>
 std::span<const T> JsReader::Typed(Napi::Object object, const char* name, napi_typedarray_type type) {
   Napi::Value value = Get(object, name);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "binding/node_api.h"
+#include "format/text_column.h"
 
 namespace tensor_checkpoint {
 
@@ -44,6 +45,8 @@ class JsReader {
   std::span<const uint8_t> Bytes(Napi::Object object, const char* name) {
     return Typed<uint8_t>(object, name, napi_uint8_array);
   }
+  // `text` and `start` of a column, which may not be Valid().
+  TextColumn Texts(Napi::Object column);
 
  private:
   template <typename T>

@@ -105,13 +105,6 @@ TEST(BundleIndexTest, LeavesRoomForChecksumsWhereItSays) {
   }
 }
 
-class NoNames : public GraphNames {
- public:
-  std::string_view Child(size_t) override { return "child"; }
-  std::string_view Key(size_t) override { return "key"; }
-  std::string_view Slot(size_t) override { return "slot"; }
-};
-
 TEST(GraphWriterTest, SaysOfEachNodeWhetherThereAreValuesBelowItAlsoInACycle) {
   // 0 → 1 → 2 → 1, 0 → 3; 2 has a value.
   const int32_t child_start[] = {0, 2, 3, 4, 4};
@@ -119,16 +112,24 @@ TEST(GraphWriterTest, SaysOfEachNodeWhetherThereAreValuesBelowItAlsoInACycle) {
   const int32_t value_start[] = {0, 0, 0, 1, 1};
   const uint32_t attributes[] = {0};
   const int32_t none[] = {0, 0, 0, 0, 0};
-  const GraphColumns columns = {.child_start = child_start,
-                                .child_ids = child_ids,
-                                .value_start = value_start,
-                                .attributes = attributes,
-                                .slot_start = none};
-  ASSERT_TRUE(columns.Valid(1));
-  EXPECT_FALSE(columns.Valid(0));
-  GraphWriter writer(columns, {"VARIABLE_VALUE"}, 3);
-  NoNames names;
-  while (writer.Write(names, 1)) {
+  const uint32_t child_ends[] = {0, 1, 2, 3, 4};
+  const uint32_t key_ends[] = {0, 3};
+  const uint32_t no_ends[] = {0};
+  GraphColumns columns = {.child_start = child_start,
+                          .child_ids = child_ids,
+                          .child_names = {"abcd", child_ends},
+                          .value_start = value_start,
+                          .attributes = attributes,
+                          .attribute_names = {"VAL", key_ends},
+                          .keys = {"key", key_ends},
+                          .slot_start = none,
+                          .slot_names = {"", no_ends}};
+  ASSERT_TRUE(columns.Valid());
+  columns.attribute_names = columns.slot_names;
+  EXPECT_FALSE(columns.Valid());
+  columns.attribute_names = columns.keys;
+  GraphWriter writer(columns, 3);
+  while (writer.Write(1)) {
   }
   ASSERT_TRUE(writer.ok());
   const std::string bytes = Text(writer.Take());

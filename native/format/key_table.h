@@ -8,14 +8,14 @@
 #include <string_view>
 #include <vector>
 
+#include "format/text_column.h"
+
 namespace tensor_checkpoint {
 
-// The keys of an index, one after the other in `text`; that of row i begins at start[i] and ends where the next one begins.
-// They are found by open addressing: a slot holds a row + 1, or 0. TypeScript's IndexTable looks them up in the same way.
+// The keys of an index. They are found by open addressing: a slot holds a row + 1, or 0. TypeScript's IndexTable looks them up in the same way.
 // Whoever makes up an index can't know the seed, and so not which of its keys meet in a slot.
 struct KeyTable {
-  std::string_view text;
-  std::span<const uint32_t> start;
+  TextColumn keys;
   std::span<const uint32_t> slots;
   uint32_t seed = 0;
 
@@ -27,12 +27,12 @@ struct KeyTable {
     return hash ^ (hash >> 13);
   }
 
-  static std::vector<uint32_t> SlotsOf(std::string_view text, std::span<const uint32_t> start, uint32_t seed) {
-    const size_t rows = start.size() - 1;
+  static std::vector<uint32_t> SlotsOf(const TextColumn& keys, uint32_t seed) {
+    const size_t rows = keys.size();
     std::vector<uint32_t> slots(std::bit_ceil(2 * rows + 2));
     const size_t last = slots.size() - 1;
     for (size_t row = 0; row < rows; ++row) {
-      size_t slot = Hash(text.substr(start[row], start[row + 1] - start[row]), seed) & last;
+      size_t slot = Hash(keys[row], seed) & last;
       while (slots[slot] != 0) slot = (slot + 1) & last;
       slots[slot] = static_cast<uint32_t>(row + 1);
     }
@@ -41,16 +41,13 @@ struct KeyTable {
 
   // Whether Find() stays within its memory and comes to an end, whatever it is asked for.
   bool Valid() const {
-    if (start.empty() || !std::has_single_bit(slots.size())) return false;
+    if (!keys.Valid() || !std::has_single_bit(slots.size())) return false;
     bool has_end = false;
     for (const uint32_t slot : slots) {
-      if (slot >= start.size()) return false;
+      if (slot > keys.size()) return false;
       has_end |= slot == 0;
     }
-    for (size_t row = 0; row + 1 < start.size(); ++row) {
-      if (start[row] > start[row + 1]) return false;
-    }
-    return has_end && start.back() <= text.size();
+    return has_end;
   }
 
   // The row of a key, −1 where there is none.
@@ -58,7 +55,7 @@ struct KeyTable {
     const size_t last = slots.size() - 1;
     for (size_t slot = Hash(key, seed) & last; slots[slot] != 0; slot = (slot + 1) & last) {
       const uint32_t row = slots[slot] - 1;
-      if (text.substr(start[row], start[row + 1] - start[row]) == key) return static_cast<int32_t>(row);
+      if (keys[row] == key) return static_cast<int32_t>(row);
     }
     return -1;
   }

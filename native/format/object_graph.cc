@@ -1,7 +1,6 @@
 #include "format/object_graph.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace tensor_checkpoint {
 namespace {
@@ -17,14 +16,15 @@ bool Ids(std::span<const int32_t> ids, size_t nodes) {
 
 }  // namespace
 
-bool GraphColumns::Valid(size_t attribute_names) const {
+bool GraphColumns::Valid() const {
   const size_t count = nodes();
-  if (child_start.empty()) return false;
+  if (!child_names.Valid() || !attribute_names.Valid() || !keys.Valid() || !slot_names.Valid()) return false;
+  if (child_start.empty() || child_names.size() != child_ids.size() || keys.size() < attributes.size()) return false;
   return Starts(child_start, count, child_ids.size()) && Ids(child_ids, count) &&
          Starts(value_start, count, attributes.size()) &&
-         std::ranges::all_of(attributes, [attribute_names](uint32_t name) { return name < attribute_names; }) &&
+         std::ranges::all_of(attributes, [this](uint32_t name) { return name < attribute_names.size(); }) &&
          Starts(slot_start, count, slot_ids.size()) && Ids(slot_ids, count) &&
-         slot_variables.size() == slot_ids.size() && Ids(slot_variables, count);
+         slot_variables.size() == slot_ids.size() && Ids(slot_variables, count) && slot_names.size() == slot_ids.size();
 }
 
 HoldingNodes::HoldingNodes(const GraphColumns& columns)
@@ -62,12 +62,11 @@ bool HoldingNodes::Find(size_t count) {
   return filled_ < nodes || !pending_.empty();
 }
 
-GraphWriter::GraphWriter(const GraphColumns& columns, std::vector<std::string> attribute_names, size_t room)
-    : columns_(columns), attribute_names_(std::move(attribute_names)), holding_(columns) {
+GraphWriter::GraphWriter(const GraphColumns& columns, size_t room) : columns_(columns), holding_(columns) {
   out_.Zeros(room);
 }
 
-bool GraphWriter::Write(GraphNames& names, size_t count) {
+bool GraphWriter::Write(size_t count) {
   // To look at an edge or a node takes a fraction of what it takes to write one.
   constexpr size_t kLooks = 8;
   if (holding_.Find(count * kLooks)) return true;
@@ -80,11 +79,11 @@ bool GraphWriter::Write(GraphNames& names, size_t count) {
       slot_ = static_cast<size_t>(columns_.slot_start[id_]);
     }
     if (edge_ < static_cast<size_t>(columns_.child_start[id_ + 1])) {
-      WriteEdge(names, edge_++);
+      WriteEdge(edge_++);
     } else if (value_ < static_cast<size_t>(columns_.value_start[id_ + 1])) {
-      WriteValue(names, value_++);
+      WriteValue(value_++);
     } else if (slot_ < static_cast<size_t>(columns_.slot_start[id_ + 1])) {
-      WriteSlot(names, slot_++);
+      WriteSlot(slot_++);
     } else {
       const size_t holds = out_.Open(0x2a);
       out_.NumberField(0x08, holding_.Holds(id_) ? 1 : 0);
@@ -97,24 +96,24 @@ bool GraphWriter::Write(GraphNames& names, size_t count) {
   return !done() && ok();
 }
 
-void GraphWriter::WriteEdge(GraphNames& names, size_t row) {
+void GraphWriter::WriteEdge(size_t row) {
   const size_t child = out_.Open(0x0a);
   out_.NumberField(0x08, static_cast<uint64_t>(columns_.child_ids[row]));
-  out_.TextField(0x12, names.Child(row));
+  out_.TextField(0x12, columns_.child_names[row]);
   out_.Close(child);
 }
 
-void GraphWriter::WriteValue(GraphNames& names, size_t row) {
+void GraphWriter::WriteValue(size_t row) {
   const size_t attribute = out_.Open(0x12);
-  out_.TextField(0x0a, attribute_names_[columns_.attributes[row]]);
-  out_.TextField(0x1a, names.Key(row));
+  out_.TextField(0x0a, columns_.attribute_names[columns_.attributes[row]]);
+  out_.TextField(0x1a, columns_.keys[row]);
   out_.Close(attribute);
 }
 
-void GraphWriter::WriteSlot(GraphNames& names, size_t row) {
+void GraphWriter::WriteSlot(size_t row) {
   const size_t slot = out_.Open(0x1a);
   out_.NumberField(0x08, static_cast<uint64_t>(columns_.slot_variables[row]));
-  out_.TextField(0x12, names.Slot(row));
+  out_.TextField(0x12, columns_.slot_names[row]);
   out_.NumberField(0x18, static_cast<uint64_t>(columns_.slot_ids[row]));
   out_.Close(slot);
 }

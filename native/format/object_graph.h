@@ -4,10 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
+#include "format/text_column.h"
 #include "format/wire_writer.h"
 
 namespace tensor_checkpoint {
@@ -16,26 +15,21 @@ namespace tensor_checkpoint {
 struct GraphColumns {
   std::span<const int32_t> child_start;
   std::span<const int32_t> child_ids;
+  TextColumn child_names;
   std::span<const int32_t> value_start;
-  // By value: the number of its attribute's name.
+  // By value: the row of its attribute's name.
   std::span<const uint32_t> attributes;
+  TextColumn attribute_names;
+  // By value: the key under which it is stored. There may be more.
+  TextColumn keys;
   std::span<const int32_t> slot_start;
   std::span<const int32_t> slot_variables;
+  TextColumn slot_names;
   std::span<const int32_t> slot_ids;
 
   size_t nodes() const { return child_start.empty() ? 0 : child_start.size() - 1; }
   // Whether all columns have the lengths that belong together, starts ascend, and numbers are those of nodes and names.
-  bool Valid(size_t attribute_names) const;
-};
-
-// The names of a graph that are many, asked for row by row, each once. What a call returns is valid until the next.
-class GraphNames {
- public:
-  virtual ~GraphNames() = default;
-  virtual std::string_view Child(size_t row) = 0;
-  // The key under which a value is stored.
-  virtual std::string_view Key(size_t row) = 0;
-  virtual std::string_view Slot(size_t row) = 0;
+  bool Valid() const;
 };
 
 // Finds which nodes have values or slot variables themselves or lead, over children, to one that has; piece by piece. One
@@ -66,11 +60,11 @@ class HoldingNodes {
 // Deterministic: fields in order, zero values left out. One owner, not synchronized; the columns must outlive it.
 class GraphWriter {
  public:
-  // `columns` must be Valid() for so many attribute names. `room`: bytes that are left free before the graph.
-  GraphWriter(const GraphColumns& columns, std::vector<std::string> attribute_names, size_t room);
+  // `columns` must be Valid(). `room`: bytes that are left free before the graph.
+  GraphWriter(const GraphColumns& columns, size_t room);
 
   // Writes about so many edges, values, slots and nodes; false once all are there.
-  bool Write(GraphNames& names, size_t count);
+  bool Write(size_t count);
 
   bool done() const { return id_ == columns_.nodes(); }
   bool ok() const { return out_.ok(); }
@@ -78,12 +72,11 @@ class GraphWriter {
   WrittenBytes Take() { return out_.Finish(); }
 
  private:
-  void WriteEdge(GraphNames& names, size_t row);
-  void WriteValue(GraphNames& names, size_t row);
-  void WriteSlot(GraphNames& names, size_t row);
+  void WriteEdge(size_t row);
+  void WriteValue(size_t row);
+  void WriteSlot(size_t row);
 
   const GraphColumns columns_;
-  const std::vector<std::string> attribute_names_;
   HoldingNodes holding_;
   WireWriter out_;
   // The node being written, where its content begins, and its next rows.

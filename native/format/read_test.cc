@@ -11,6 +11,7 @@
 #include "format/object_graph.h"
 #include "format/read_graph.h"
 #include "format/read_index.h"
+#include "format/texts_for_test.h"
 
 // What is read, and that it is the same as the parser in TypeScript reads, is in test/native/decode.test.ts. Here: that nothing
 // is read or written where it mustn't be, whatever the bytes are, which the sanitizers see.
@@ -57,16 +58,6 @@ Index IndexOf(int tensors) {
   return made;
 }
 
-class Names final : public GraphNames {
- public:
-  std::string_view Child(size_t row) override { return text_ = "child" + std::to_string(row); }
-  std::string_view Key(size_t row) override { return text_ = "layers/" + std::to_string(100000 + row) + "/kernel"; }
-  std::string_view Slot(size_t) override { return "m"; }
-
- private:
-  std::string text_;
-};
-
 std::string GraphOf(int32_t nodes) {
   std::vector<int32_t> child_start{0}, child_ids, value_start{0}, slot_start{0}, slots;
   std::vector<uint32_t> attributes;
@@ -78,10 +69,24 @@ std::string GraphOf(int32_t nodes) {
     value_start.push_back(static_cast<int32_t>(attributes.size()));
     slot_start.push_back(static_cast<int32_t>(slots.size()));
   }
-  const GraphColumns columns{child_start, child_ids, value_start, attributes, slot_start, slots, slots};
-  GraphWriter writer(columns, {"VARIABLE_VALUE"}, 0);
-  Names names;
-  while (writer.Write(names, 100)) {
+  Texts child_names, attribute_names, keys, slot_names;
+  attribute_names.Add("VARIABLE_VALUE");
+  for (size_t row = 0; row < child_ids.size(); ++row) child_names.Add("child" + std::to_string(row));
+  for (size_t row = 0; row < attributes.size(); ++row) keys.Add("layers/" + std::to_string(100000 + row) + "/kernel");
+  for (size_t row = 0; row < slots.size(); ++row) slot_names.Add("m");
+  const GraphColumns columns{child_start,
+                             child_ids,
+                             child_names.view(),
+                             value_start,
+                             attributes,
+                             attribute_names.view(),
+                             keys.view(),
+                             slot_start,
+                             slots,
+                             slot_names.view(),
+                             slots};
+  GraphWriter writer(columns, 0);
+  while (writer.Write(100)) {
   }
   return Text(writer.Take());
 }
@@ -95,8 +100,8 @@ TEST(ReadTest, FindsTheTensorsOfAnIndexOfManyBlocksAndTheValuesOfAGraph) {
   EXPECT_EQ(rows->dtype.size(), 20000u);
   EXPECT_EQ(rows->dim_end, (std::vector<uint32_t>{0, 1, 3}));
   EXPECT_EQ(rows->offset[19999], 8.0 * 19999);
-  const auto slots = KeyTable::SlotsOf(rows->text, rows->key_start, 99);
-  const KeyTable keys{rows->text, rows->key_start, slots, 99};
+  const auto slots = KeyTable::SlotsOf({rows->text, rows->key_start}, 99);
+  const KeyTable keys{{rows->text, rows->key_start}, slots, 99};
   ASSERT_TRUE(keys.Valid());
   EXPECT_EQ(keys.Find("layers/100007/kernel"), 7);
   EXPECT_EQ(keys.Find("layers/100007/kerne"), -1);
@@ -132,8 +137,8 @@ TEST(ReadTest, StaysWithinItsMemoryWhateverTheIndexHolds) {
 TEST(ReadTest, StaysWithinItsMemoryWhateverTheGraphHolds) {
   const std::string graph = GraphOf(60);
   const std::vector<uint32_t> start{0};
-  const auto slots = KeyTable::SlotsOf("", start, 1);
-  const KeyTable keys{"", start, slots, 1};
+  const auto slots = KeyTable::SlotsOf({"", start}, 1);
+  const KeyTable keys{{"", start}, slots, 1};
   ASSERT_TRUE(keys.Valid());
   std::mt19937 random(2);
   int accepted = 0;

@@ -51,8 +51,8 @@ export function* fillPlan(
         source[tensor] = other.bytes.byteOffset;
       } else if (other.kind === 'device') {
         kind[tensor] = ExtentKind.cudaDevice;
-        buffer[tensor] = devices.add(other, keys[entry]!);
-        source[tensor] = addressNumber(other.pointer, 'device address', keys[entry]!);
+        buffer[tensor] = devices.add(other, keys.at(entry));
+        source[tensor] = addressNumber(other.pointer, 'device address', keys.at(entry));
       } else {
         kind[tensor] = ExtentKind.pinnedMemory;
         source[tensor] = other.address;
@@ -74,9 +74,9 @@ export function* fillPlan(
     byteLength: template.byteLength,
     shardCount: layout.shardCount,
     keyOf(tensor) {
-      const key = keys[entryOf[tensor]!];
-      if (key === undefined) throw new CheckpointError('OUT_OF_RANGE', `There is no tensor ${tensor} in this plan.`);
-      return key;
+      const entry = entryOf[tensor];
+      if (entry === undefined) throw new CheckpointError('OUT_OF_RANGE', `There is no tensor ${tensor} in this plan.`);
+      return keys.at(entry);
     },
   };
 }

@@ -2,14 +2,13 @@ import { type EncodedIndex, encodeIndex } from '../native/encode.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { type DType, dtypeNumber, elementSize } from '../tensor/dtypes.ts';
 import { elementCount } from '../tensor/shape.ts';
+import type { KeyColumn } from './key-column.ts';
 import { type Layout, layOut, type ShardRequest } from './layout.ts';
 import { NumberColumn } from './number-column.ts';
-import { sortedNumbers, sortsAsBytes } from './sort.ts';
-import { compareBytes } from './table-format.ts';
 
 /** The structure of a checkpoint: what layout and index depend on, and nothing else. */
 export interface Structure {
-  readonly keys: readonly string[];
+  readonly keys: KeyColumn;
   readonly dtypes: readonly DType[];
   readonly shapes: ReadonlyArray<readonly number[]>;
   readonly sizes: ArrayLike<number>;
@@ -24,9 +23,6 @@ export interface Structure {
 export interface IndexTemplate extends EncodedIndex {
   readonly layout: Layout;
 }
-
-/** Entries that are encoded before the event loop may turn. */
-const PIECE = 512;
 
 export function* buildIndexTemplate(structure: Structure, request: ShardRequest, turns: Turns): Steps<IndexTemplate> {
   const { keys, dtypes, shapes, order } = structure;
@@ -53,28 +49,7 @@ export function* buildIndexTemplate(structure: Structure, request: ShardRequest,
   });
   const { shardCount: shards, shard, offset } = layout;
   const columns = { shards, keys, order, tensor, dtype, dims: dims.view(), dimEnd, size, shard, offset };
-  const encoder = encodeIndex(columns);
-  yield* inTurns(turns, count, (first, end) => encoder.add(first, end), PIECE);
-  return { layout, ...encoder.finish() };
-}
-
-/** The order of `keys` by their UTF-8 bytes, as positions. */
-export function* sortedByBytes(keys: readonly string[], turns: Turns): Steps<Uint32Array> {
-  const count = keys.length;
-  let plain = true;
-  yield* inTurns(turns, count, (first, end) => {
-    for (let i = first; plain && i < end; i++) plain = sortsAsBytes(keys[i]!);
-  });
-  if (plain) return yield* sortedNumbers(count, (a, b) => compareText(keys[a]!, keys[b]!), turns);
-  const bytes = new Array<Buffer>(count);
-  yield* inTurns(turns, count, (first, end) => {
-    for (let i = first; i < end; i++) bytes[i] = Buffer.from(keys[i]!);
-  });
-  return yield* sortedNumbers(count, (a, b) => compareBytes(bytes[a]!, bytes[b]!), turns);
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return { layout, ...(yield* encodeIndex(columns, turns)) };
 }
 
 /** Bytes of a fixed-width tensor. */

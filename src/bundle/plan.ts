@@ -1,12 +1,12 @@
-import { invalidArgument } from '../errors.ts';
 import type { SaveExtents } from '../native/contract.ts';
 import { inTurns, ONE_TURN, resultOf, type Steps, type Turns } from '../steps.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import { sameShape } from '../tensor/shape.ts';
 import { fillPlan } from './fill-plan.ts';
-import { buildIndexTemplate, type IndexTemplate, sortedByBytes } from './index-template.ts';
+import { buildIndexTemplate, type IndexTemplate } from './index-template.ts';
+import type { KeyColumn } from './key-column.ts';
 import type { ShardRequest } from './layout.ts';
-import { checkEntries, checkOptions, checkStringCount, columnsOf } from './plan-input.ts';
+import { checkEntries, checkOptions, columnsOf, stringCountProblem, unfit } from './plan-input.ts';
 import type { BundleColumns, BundleEntry, BundlePlan, PlanOptions } from './types.ts';
 
 /** Rows that are compared before the event loop may turn: that takes no more than a look at each. */
@@ -17,7 +17,7 @@ const KEPT_TEMPLATES = 2;
 
 /** An index template, the structure that it is for in the order in which entries were given, and what follows from it. */
 export interface PlanTemplate extends IndexTemplate {
-  readonly keys: readonly string[];
+  readonly keys: KeyColumn;
   readonly dtypes: readonly DType[];
   readonly shapes: ReadonlyArray<readonly number[]>;
   readonly sizes: Float64Array;
@@ -85,8 +85,7 @@ function answers({ request, avoided }: PlanTemplate, options: PlanOptions, avoid
 function* matches(template: PlanTemplate, columns: BundleColumns, turns: Turns): Steps<boolean> {
   const { keys, dtypes, shapes, sources } = columns;
   const { byteLength } = sources;
-  if (template.keys.length !== keys.length) return false;
-  const sameKeys = template.keys === keys;
+  if (!template.keys.equals(keys)) return false;
   let same = true;
   yield* inTurns(
     turns,
@@ -96,7 +95,6 @@ function* matches(template: PlanTemplate, columns: BundleColumns, turns: Turns):
         const shape = shapes[i]!;
         const kept = template.shapes[i]!;
         same =
-          (sameKeys || template.keys[i] === keys[i]) &&
           template.dtypes[i] === dtypes[i] &&
           template.sizes[i] === byteLength[i] &&
           (kept === shape || sameShape(kept, shape));
@@ -118,7 +116,8 @@ function* stringsMatch(template: PlanTemplate, { keys, shapes, sources }: Bundle
       if (source.kind !== 'stored') continue;
       strings++;
       same = template.dtypes[row] === 'string';
-      if (same) checkStringCount(keys[row]!, shapes[row]!, source.count);
+      const problem = same ? stringCountProblem(shapes[row]!, source.count) : undefined;
+      if (problem !== undefined) throw unfit(keys.at(row), problem);
     }
   });
   return same && strings === keys.length - template.patches.tensor.length;
@@ -134,15 +133,10 @@ function* build(
   const sizes = columns.sources.byteLength;
   const count = keys.length;
   yield* checkEntries(columns, turns);
-  const order = yield* sortedByBytes(keys, turns);
+  const order = yield* keys.sorted(turns);
   let strings = 0;
   yield* inTurns(turns, count, (first, end) => {
-    for (let i = first; i < end; i++) {
-      const entry = order[i]!;
-      const key = keys[entry]!;
-      if (i > 0 && key === keys[order[i - 1]!]) throw invalidArgument(`Two tensors have the key '${key}'.`, { key });
-      if (dtypes[entry] === 'string') strings++;
-    }
+    for (let entry = first; entry < end; entry++) if (dtypes[entry] === 'string') strings++;
   });
   const request = { shards: options.shards, maxShardBytes: options.maxShardBytes };
   const avoidShardCounts = options.avoidShardCounts;

@@ -3,11 +3,6 @@ import { inTurns, type Steps, type Turns } from '../steps.ts';
 /** Compares two items by their numbers, as for Array.prototype.sort. */
 export type Compare = (a: number, b: number) => number;
 
-/** Whether JavaScript's < puts `text` where its UTF-8 bytes, and Python, do: from U+D800 on UTF-16 code units sort otherwise. */
-export function sortsAsBytes(text: string): boolean {
-  return !/[\ud800-\uffff]/.test(text);
-}
-
 /**
  * The numbers 0 … count − 1 in the order of `compare`, equal items in their own order. A natural merge sort: what is in
  * order already costs a look, and between its pieces the event loop may turn, which within Array.prototype.sort it

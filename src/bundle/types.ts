@@ -4,6 +4,7 @@ import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory, TensorSource } from '../tensor/source.ts';
+import type { KeyColumn } from './key-column.ts';
 import type { RowMap } from './row-map.ts';
 import type { SourceColumns } from './source-columns.ts';
 
@@ -17,7 +18,7 @@ export interface BundleEntry {
 
 /** {@link BundleEntry}s as columns: very many of them are planned without an object for each. */
 export interface BundleColumns {
-  readonly keys: readonly string[];
+  readonly keys: KeyColumn;
   readonly dtypes: readonly DType[];
   readonly shapes: ReadonlyArray<readonly number[]>;
   readonly sources: SourceColumns;

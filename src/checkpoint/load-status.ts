@@ -71,7 +71,7 @@ export class CheckpointLoadStatus implements LoadStatus {
 
   get unmatchedObjects(): string[] {
     const tree = this.#host.tree();
-    return tree.paths.allEscaped().filter((_, id) => {
+    return pathsWhere(tree, (id) => {
       const count = needed(tree, id);
       const object = tree.nodes[id]!.identity;
       return count > 0 && object !== this.#optional && !this.#session.hasRestored(object, count);
@@ -136,7 +136,7 @@ export class NothingRestored implements LoadStatus {
 
   get unmatchedObjects(): string[] {
     const tree = this.#host.tree();
-    return tree.paths.allEscaped().filter((_, id) => needed(tree, id) > 0);
+    return pathsWhere(tree, (id) => needed(tree, id) > 0);
   }
 
   async applyDeferred(): Promise<void> {}
@@ -156,6 +156,13 @@ export class NothingRestored implements LoadStatus {
   expectPartial(): this {
     return this;
   }
+}
+
+/** The paths of the nodes for which `matches` says so. */
+function pathsWhere({ nodes, paths }: ObjectTree, matches: (id: number) => boolean): string[] {
+  const found: string[] = [];
+  for (let id = 0; id < nodes.length; id++) if (matches(id)) found.push(paths.escaped(id));
+  return found;
 }
 
 /** How many values of a node a checkpoint must have. */

@@ -1,8 +1,9 @@
+import { KeyColumn } from '../bundle/key-column.ts';
 import { HEAD_BYTES, type StoredStrings, storedInPlace } from '../bundle/strings.ts';
+import { encodeGraph, encodeKeys, encodeTexts } from '../native/encode.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
-import { attributeKey, OBJECT_GRAPH_KEY } from './keys.ts';
+import { attributeKey, attributeName, OBJECT_GRAPH_KEY } from './keys.ts';
 import type { ObjectTree } from './tree.ts';
-import { serializedGraph } from './tree-graph.ts';
 
 /** The columns that keys and graph follow from, beside the values' attributes. */
 const COLUMNS = [
@@ -22,7 +23,7 @@ export interface Structure extends Pick<ObjectTree, (typeof COLUMNS)[number]> {
   readonly attributes: Uint32Array;
   readonly attributeNames: readonly string[];
   /** The key of each value, and behind them that of the graph. */
-  readonly keys: readonly string[];
+  readonly keys: KeyColumn;
   /** The object graph, serialized, as the string tensor that it is. */
   readonly graph: StoredStrings;
 }
@@ -34,38 +35,59 @@ export interface Structure extends Pick<ObjectTree, (typeof COLUMNS)[number]> {
 export function* structureOf(tree: ObjectTree, last: Structure | undefined, turns: Turns): Steps<Structure> {
   if (last !== undefined && (yield* isSame(tree, last, turns))) return last;
   const { edgeStart, edgeTargets, edgeNames, valueStart, slotStart, slotVariables, slotNames, slotIds } = tree;
-  const keys: string[] = [];
-  const attributes = new Uint32Array(tree.values.length);
-  const numbers = new Map<string, number>();
-  let named: string | undefined;
-  let [number, suffix] = [0, ''];
-  yield* tree.paths.escaped(turns, (id, path) => {
-    for (let row = valueStart[id]!; row < valueStart[id + 1]!; row++) {
-      const { attribute } = tree.values[row]!;
-      if (attribute !== named) {
-        number = numbers.get(attribute) ?? numbers.size;
-        numbers.set(attribute, number);
-        [named, suffix] = [attribute, attributeKey('', attribute)];
-      }
-      attributes[row] = number;
-      keys.push(inOnePiece(path + suffix));
-    }
-  });
-  const attributeNames = [...numbers.keys()];
-  const serialized = yield* serializedGraph(tree, { keys, attributes, attributeNames }, HEAD_BYTES, turns);
+  const { attributes, attributeNames } = yield* attributesOf(tree, turns);
+  const texts = { edgeNames: yield* encodeTexts(edgeNames, turns), slotNames: yield* encodeTexts(slotNames, turns) };
+  const suffixes = attributeNames.map((attribute) => attributeKey('', attribute));
+  const keys = new KeyColumn(
+    yield* encodeKeys(
+      {
+        above: tree.paths.above,
+        name: tree.paths.name,
+        ...texts,
+        slotVariables,
+        valueStart,
+        attributes,
+        suffixes: yield* encodeTexts(suffixes, turns),
+        others: yield* encodeTexts([OBJECT_GRAPH_KEY], turns),
+      },
+      turns,
+    ),
+  );
+  // As TensorFlow writes it for the same objects, but for `full_name`, which it has no use for.
+  const serialized = yield* encodeGraph(
+    {
+      childStart: edgeStart,
+      childIds: edgeTargets,
+      childNames: texts.edgeNames,
+      valueStart,
+      attributes,
+      attributeNames: yield* encodeTexts(attributeNames.map(attributeName), turns),
+      keys,
+      slotStart,
+      slotVariables,
+      slotNames: texts.slotNames,
+      slotIds,
+      room: HEAD_BYTES,
+    },
+    turns,
+  );
   const graph = yield* storedInPlace(serialized, turns);
-  keys.push(OBJECT_GRAPH_KEY);
   const columns = { edgeStart, edgeTargets, edgeNames, valueStart, slotStart, slotVariables, slotNames, slotIds };
   return { ...columns, attributes, attributeNames, keys, graph };
 }
 
-/**
- * The same text. V8 puts parts together when it first looks into the whole, and keeps them until then: three objects for
- * each of a million keys, which its collector would have to move.
- */
-function inOnePiece(text: string): string {
-  text.includes('\0');
-  return text;
+function* attributesOf(tree: ObjectTree, turns: Turns): Steps<Pick<Structure, 'attributes' | 'attributeNames'>> {
+  const attributes = new Uint32Array(tree.values.length);
+  const numbers = new Map<string, number>();
+  yield* inTurns(turns, attributes.length, (first, end) => {
+    for (let row = first; row < end; row++) {
+      const { attribute } = tree.values[row]!;
+      const number = numbers.get(attribute) ?? numbers.size;
+      if (number === numbers.size) numbers.set(attribute, number);
+      attributes[row] = number;
+    }
+  });
+  return { attributes, attributeNames: [...numbers.keys()] };
 }
 
 function* isSame(tree: ObjectTree, last: Structure, turns: Turns): Steps<boolean> {

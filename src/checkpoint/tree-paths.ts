@@ -1,110 +1,90 @@
 import { NumberColumn } from '../bundle/number-column.ts';
-import { inTurns, ONE_TURN, resultOf, type Steps, type Turns } from '../steps.ts';
 import { childPath, slotPath } from './keys.ts';
 
-/** A slot variable's place: it has no parent, but an optimizer and the variable that it belongs to. */
-interface SlotPlace {
-  readonly optimizer: number;
-  readonly variable: number;
-  readonly name: string;
+/** The names by which nodes are reached, also those that are still to come. */
+interface Names {
+  readonly edgeNames: readonly string[];
+  readonly slotNames: readonly string[];
+  /** By slot: the node of its variable. */
+  readonly slotVariables: NumberColumn<Int32Array>;
 }
 
 /** How each node of a tree was first reached, and what it is called therefore. Node 0 is the root. */
 export class TreePaths {
-  readonly #edgeNames: readonly string[];
-  /** By node, −1 where it has none: the node above, and the edge that leads from there. */
-  readonly #parent = NumberColumn.int32();
-  readonly #edge = NumberColumn.int32();
-  readonly #slots = new Map<number, SlotPlace>();
+  readonly #names: Names;
+  readonly #above = NumberColumn.int32();
+  readonly #name = NumberColumn.int32();
 
-  /** @param edgeNames of all edges, also of those that are still to come. */
-  constructor(edgeNames: readonly string[]) {
-    this.#edgeNames = edgeNames;
-    this.#addNode(-1, -1);
+  constructor(names: Names) {
+    this.#names = names;
+    this.#add(-1, -1);
   }
 
   /** The next node, reached from `parent` over an edge. */
   addChild(parent: number, edge: number): void {
-    this.#addNode(parent, edge);
+    this.#add(parent, edge);
   }
 
-  /** The next node, a slot variable. */
-  addSlot(place: SlotPlace): void {
-    this.#slots.set(this.#parent.length, place);
-    this.#addNode(-1, -1);
+  /** The next node, a slot variable of `optimizer`. It has no parent. */
+  addSlot(optimizer: number, slot: number): void {
+    this.#add(-1 - optimizer, slot);
   }
 
-  #addNode(parent: number, edge: number): void {
-    this.#parent.push(parent);
-    this.#edge.push(edge);
+  #add(above: number, name: number): void {
+    this.#above.push(above);
+    this.#name.push(name);
   }
 
-  #name(id: number): string {
-    const edge = this.#edge.at(id);
-    return edge < 0 ? '' : this.#edgeNames[edge]!;
+  /** By node: the one above it; of a slot variable −1 − its optimizer. Of no meaning for the root. */
+  get above(): Int32Array {
+    return this.#above.view();
   }
 
-  /**
-   * Calls `use` with the escaped path of each node, the first part of its keys. Only paths that others begin with are kept
-   * meanwhile: most nodes are tensors, and there may be a million.
-   */
-  *escaped(turns: Turns, use: (id: number, path: string) => void): Steps<void> {
-    const kept = new Array<string>(this.#parent.length);
-    kept[0] = '';
-    const isAbove = yield* this.#above(turns);
-    use(0, '');
-    const compose = (first: number, end: number): void => {
-      for (let id = Math.max(1, first); id < end; id++) {
-        const path = this.#path(id, kept);
-        if (isAbove[id] === 1) kept[id] = path;
-        use(id, path);
-      }
-    };
-    yield* inTurns(turns, this.#parent.length, compose);
+  /** By node: the edge that led there, or the slot that it is. Of no meaning for the root. */
+  get name(): Int32Array {
+    return this.#name.view();
   }
 
-  /** {@link escaped} of all nodes at once, for messages. */
-  allEscaped(): string[] {
-    const paths: string[] = [];
-    resultOf(this.escaped(ONE_TURN, (_, path) => paths.push(path)));
-    return paths;
+  #isSlot(id: number): boolean {
+    return id > 0 && this.#above.at(id) < 0;
   }
 
-  #path(id: number, above: readonly string[]): string {
-    const parent = this.#parent.at(id);
-    if (parent >= 0) return childPath(above[parent]!, this.#name(id));
-    const { optimizer, variable, name } = this.#slots.get(id)!;
-    return slotPath(above[variable]!, above[optimizer]!, name);
+  #slotOf(id: number): { optimizer: number; variable: number; name: string } {
+    const slot = this.#name.at(id);
+    const { slotNames, slotVariables } = this.#names;
+    return { optimizer: -1 - this.#above.at(id), variable: slotVariables.at(slot), name: slotNames[slot]! };
   }
 
-  /** By node: 1 where the paths of others begin with its own. */
-  *#above(turns: Turns): Steps<Uint8Array> {
-    const above = new Uint8Array(this.#parent.length);
-    const mark = (first: number, end: number): void => {
-      for (let id = first; id < end; id++) {
-        const parent = this.#parent.at(id);
-        if (parent >= 0) above[parent] = 1;
-      }
-    };
-    yield* inTurns(turns, above.length, mark, 1024);
-    for (const { optimizer, variable } of this.#slots.values()) above[optimizer] = above[variable] = 1;
-    return above;
+  /** The names on the way from the root to a node that is no slot variable. */
+  #wayTo(id: number): string[] {
+    const names: string[] = [];
+    for (let at = id; at > 0; at = this.#above.at(at)) names.push(this.#names.edgeNames[this.#name.at(at)]!);
+    return names.reverse();
+  }
+
+  /** The escaped path of a node, the first part of its keys. For messages: native composes those of all. */
+  escaped(id: number): string {
+    if (!this.#isSlot(id)) return this.#wayTo(id).reduce(childPath, '');
+    const { optimizer, variable, name } = this.#slotOf(id);
+    return slotPath(this.escaped(variable), this.escaped(optimizer), name);
   }
 
   /** Local names from the root, joined by slashes and not escaped: what name-based checkpoints call a variable. */
   globalNames(): string[] {
     const names = [''];
-    for (let id = 1; id < this.#parent.length; id++) {
-      const above = this.#parent.at(id);
-      names.push(above <= 0 ? this.#name(id) : `${names[above]}/${this.#name(id)}`);
+    for (let id = 1; id < this.#above.length; id++) {
+      const above = this.#above.at(id);
+      const name = above < 0 ? '' : this.#names.edgeNames[this.#name.at(id)]!;
+      names.push(above <= 0 ? name : `${names[above]}/${name}`);
     }
     return names;
   }
 
   /** For messages: `checkpoint["layers"]["0"]`. */
   describe(id: number): string {
-    const names: string[] = [];
-    for (let at = id; at > 0; at = this.#parent.at(at)) names.push(`[${JSON.stringify(this.#name(at))}]`);
-    return `checkpoint${names.reverse().join('')}`;
+    if (!this.#isSlot(id))
+      return ['checkpoint', ...this.#wayTo(id).map((name) => `[${JSON.stringify(name)}]`)].join('');
+    const { optimizer, variable, name } = this.#slotOf(id);
+    return `${this.describe(optimizer)} (the slot '${name}' of ${this.describe(variable)})`;
   }
 }

@@ -1,3 +1,4 @@
+import type { NumberColumn } from '../bundle/number-column.ts';
 import { invalidArgument } from '../errors.ts';
 import type { ObjectNumbers } from './object-numbers.ts';
 import type { TrackableNode } from './trackable.ts';
@@ -7,9 +8,9 @@ import type { TreePaths } from './tree-paths.ts';
 /** A tree to which slot variables are being added. */
 interface GrowingTree {
   readonly nodes: TrackableNode[];
-  readonly slotVariables: number[];
+  readonly slotVariables: NumberColumn<Int32Array>;
   readonly slotNames: string[];
-  readonly slotIds: number[];
+  readonly slotIds: NumberColumn<Int32Array>;
   readonly idOf: ObjectNumbers;
   readonly paths: TreePaths;
 }
@@ -35,7 +36,7 @@ export function addSlots(tree: GrowingTree, optimizer: number, owners: number, r
     }
     const id = tree.nodes.push(slot) - 1;
     tree.idOf.set(slot.identity, id);
-    tree.paths.addSlot({ optimizer, variable, name });
+    tree.paths.addSlot(optimizer, tree.slotIds.length);
     tree.slotVariables.push(variable);
     tree.slotNames.push(name);
     tree.slotIds.push(id);

@@ -18,8 +18,15 @@ export class TreeWalk {
   readonly #nodes: TrackableNode[] = [];
   readonly #edgeNames: string[] = [];
   readonly #edgeTargets = NumberColumn.int32();
+  readonly #slotVariables = NumberColumn.int32();
+  readonly #slotNames: string[] = [];
+  readonly #slotIds = NumberColumn.int32();
   readonly #idOf = new ObjectNumbers();
-  readonly #paths = new TreePaths(this.#edgeNames);
+  readonly #paths = new TreePaths({
+    edgeNames: this.#edgeNames,
+    slotNames: this.#slotNames,
+    slotVariables: this.#slotVariables,
+  });
   /** The nodes that are more than a value, and where the edges of each begin. Most nodes are tensors, and need no visit. */
   readonly #inner = NumberColumn.int32();
   readonly #innerEdges = NumberColumn.int32();
@@ -142,7 +149,7 @@ export class TreeWalk {
   *#slots(): Steps<Pick<ObjectTree, 'slotStart' | 'slotVariables' | 'slotNames' | 'slotIds'>> {
     const nodes = this.#nodes;
     const owners = nodes.length;
-    const slots = { slotVariables: [] as number[], slotNames: [] as string[], slotIds: [] as number[] };
+    const slots = { slotVariables: this.#slotVariables, slotNames: this.#slotNames, slotIds: this.#slotIds };
     const tree = { nodes, idOf: this.#idOf, paths: this.#paths, ...slots };
     const ends: { readonly id: number; readonly end: number }[] = [];
     for (let at = 0; at < this.#inner.length; at++) {
@@ -156,12 +163,11 @@ export class TreeWalk {
     ends.forEach(({ id, end }, i) => {
       slotStart.fill(end, id + 1, (ends[i + 1]?.id ?? nodes.length) + 1);
     });
-    const { slotNames } = slots;
     return {
       slotStart,
-      slotVariables: Int32Array.from(slots.slotVariables),
-      slotNames,
-      slotIds: Int32Array.from(slots.slotIds),
+      slotVariables: this.#slotVariables.view(),
+      slotNames: this.#slotNames,
+      slotIds: this.#slotIds.view(),
     };
   }
 

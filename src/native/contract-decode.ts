@@ -4,13 +4,11 @@
  * parsers of bundle/ and checkpoint/ take over. What crosses the border are bytes and numbers, no strings.
  */
 
+import type { TextColumn } from './contract-encode.ts';
 import type { NativeError } from './contract-events.ts';
 
 /** Keys, found by open addressing: a slot holds a row + 1, or 0. By native/format/key_table.h. */
-export interface KeyColumns {
-  /** The keys, one after the other; that of row i begins at `start[i]` and ends where the next one begins. */
-  readonly text: Uint8Array;
-  readonly start: Uint32Array;
+export interface KeyColumns extends TextColumn {
   readonly slots: Uint32Array;
   /** Of the hash that chooses the slot. */
   readonly seed: number;

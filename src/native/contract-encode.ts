@@ -1,14 +1,54 @@
 /**
  * The parts of a checkpoint that grow with the number of its tensors and aren't tensors: the index file and the object graph.
- * TypeScript says what is in them, in columns; native makes bytes of it. They are the exception to the rule that no string
- * crosses the border: their names are read in native, a piece at a time.
+ * TypeScript says what is in them, in columns; native makes bytes of it, piece by piece, so that the event loop may turn in
+ * between. Names, of which there may be a million, cross the border once: as strings they would weigh on every garbage
+ * collection, and take a call each wherever they are looked at.
  */
+
+/** Something that native makes. What it is made from must not be changed until it is finished. */
+export interface Encoder<T> {
+  /** Does about `count` (from 1) rows more; false once all is done. */
+  write(count: number): boolean;
+  /** Once all is done, and once. */
+  finish(): T;
+}
+
+/** Texts in UTF-8, one after the other: that of row i begins at `start[i]` and ends where the next one begins. */
+export interface TextColumn {
+  readonly text: Uint8Array;
+  readonly start: Uint32Array;
+}
+
+/** The rows of a column by their texts' bytes. */
+export interface SortedTexts {
+  readonly rows: Uint32Array;
+  /** A row whose text another one has, too; null where each is different. */
+  readonly repeated: number | null;
+}
+
+/** What the keys of a tree's values follow from. Node 0 is the root. */
+export interface PathColumns {
+  /** By node: the one above it; of a slot variable −1 − its optimizer. A smaller number than its own. */
+  readonly above: Int32Array;
+  /** By node: its row in `edgeNames`; of a slot variable in `slotVariables` and `slotNames`. */
+  readonly name: Int32Array;
+  readonly edgeNames: TextColumn;
+  readonly slotVariables: Int32Array;
+  readonly slotNames: TextColumn;
+  /** The values of node n are those from `valueStart[n]` up to `valueStart[n + 1]`. */
+  readonly valueStart: Int32Array;
+  /** By value: the row of its attribute in `suffixes`, which is what follows the path of the node. */
+  readonly attributes: Uint32Array;
+  readonly suffixes: TextColumn;
+  /** Keys that follow those of the values. */
+  readonly others: TextColumn;
+}
 
 /** An index file. Entries are in the order of their keys' bytes; tensors are numbered in the order of shard and offset. */
 export interface IndexColumns {
   readonly shards: number;
-  /** Each entry's key is `keys[order[entry]]`. */
-  readonly keys: readonly string[];
+  /** Each entry's key is row `order[entry]`. */
+  readonly keys: TextColumn;
   readonly order: Uint32Array;
   /** By entry: its tensor, dtype (TensorFlow's DataType number), shape (the dims before `dimEnd`), and size in bytes. */
   readonly tensor: Uint32Array;
@@ -30,41 +70,28 @@ export interface EncodedIndex {
   readonly seals: { readonly start: Float64Array; readonly length: Float64Array; readonly position: Float64Array };
 }
 
-/** An index under way. The columns must not be changed until it is finished. */
-export interface IndexEncoder {
-  /** Adds entries from `first` up to `end`: from the first on, each once. */
-  add(first: number, end: number): void;
-  /** Once all are there. */
-  finish(): EncodedIndex;
-}
-
 /** TensorFlow's `TrackableObjectGraph`. What belongs to node n are the rows from `…Start[n]` up to `…Start[n + 1]`. */
 export interface GraphColumns {
   readonly childStart: Int32Array;
   readonly childIds: Int32Array;
-  readonly childNames: readonly string[];
-  /** Values: the attributes that they are, by their numbers in `attributeNames`, and the keys under which they are stored. */
+  readonly childNames: TextColumn;
+  /** Values: the rows of their attributes in `attributeNames`, and the keys under which they are stored; there may be more keys. */
   readonly valueStart: Int32Array;
   readonly attributes: Uint32Array;
-  readonly attributeNames: readonly string[];
-  readonly keys: readonly string[];
+  readonly attributeNames: TextColumn;
+  readonly keys: TextColumn;
   readonly slotStart: Int32Array;
   readonly slotVariables: Int32Array;
-  readonly slotNames: readonly string[];
+  readonly slotNames: TextColumn;
   readonly slotIds: Int32Array;
   /** Bytes that are left free before the graph. */
   readonly room: number;
 }
 
-/** A graph under way. The columns must not be changed until it is finished. */
-export interface GraphEncoder {
-  /** Writes about `count` (from 1) edges, values, slots and nodes more; false once all are there. */
-  write(count: number): boolean;
-  /** Once all are there. */
-  finish(): Uint8Array;
-}
-
 export interface EncoderAddon {
-  encodeIndex(columns: IndexColumns): IndexEncoder;
-  encodeGraph(columns: GraphColumns): GraphEncoder;
+  encodeTexts(strings: readonly string[]): Encoder<TextColumn>;
+  sortTexts(texts: TextColumn): Encoder<SortedTexts>;
+  encodeKeys(columns: PathColumns): Encoder<TextColumn>;
+  encodeIndex(columns: IndexColumns): Encoder<EncodedIndex>;
+  encodeGraph(columns: GraphColumns): Encoder<Uint8Array>;
 }

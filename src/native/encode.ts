@@ -1,22 +1,33 @@
-/** Native's encoders, whose errors are those of the engine. */
-import type { EncodedIndex, GraphColumns, GraphEncoder, IndexColumns, IndexEncoder } from './contract.ts';
+/** Native's encoders as steps, whose errors are those of the engine. */
+import type { Steps, Turns } from '../steps.ts';
+import type {
+  EncodedIndex,
+  Encoder,
+  EncoderAddon,
+  GraphColumns,
+  IndexColumns,
+  PathColumns,
+  TextColumn,
+} from './contract.ts';
 import { guard } from './engine.ts';
 import { loadAddon } from './loader.ts';
 
-export type { EncodedIndex, GraphColumns, IndexColumns };
+export type { EncodedIndex, TextColumn };
 
-export function encodeIndex(columns: IndexColumns): IndexEncoder {
-  const encoder = guard(() => loadAddon().encodeIndex(columns));
-  return {
-    add: (first, end) => guard(() => encoder.add(first, end)),
-    finish: () => guard(() => encoder.finish()),
-  };
-}
+/** Rows that are done before the event loop may turn: a fraction of a millisecond. */
+const PIECE = 512;
 
-export function encodeGraph(columns: GraphColumns): GraphEncoder {
-  const encoder = guard(() => loadAddon().encodeGraph(columns));
-  return {
-    write: (count) => guard(() => encoder.write(count)),
-    finish: () => guard(() => encoder.finish()),
+/** Strings whose Unicode is well-formed, as UTF-8. */
+export const encodeTexts = steps((addon, strings: readonly string[]) => addon.encodeTexts(strings));
+export const sortTexts = steps((addon, texts: TextColumn) => addon.sortTexts(texts));
+export const encodeKeys = steps((addon, columns: PathColumns) => addon.encodeKeys(columns));
+export const encodeIndex = steps((addon, columns: IndexColumns) => addon.encodeIndex(columns));
+export const encodeGraph = steps((addon, columns: GraphColumns) => addon.encodeGraph(columns));
+
+function steps<From, Made>(encoderOf: (addon: EncoderAddon, from: From) => Encoder<Made>) {
+  return function* (from: From, turns: Turns): Steps<Made> {
+    const encoder = guard(() => encoderOf(loadAddon(), from));
+    while (guard(() => encoder.write(PIECE))) if (turns.due) yield turns.next();
+    return guard(() => encoder.finish());
   };
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type BundleColumns, BundlePlanner } from '../../src/bundle/index.ts';
 import { IndexTableBuilder } from '../../src/bundle/index-table-builder.ts';
+import { KeyColumn } from '../../src/bundle/key-column.ts';
 import { sortedNumbers } from '../../src/bundle/sort.ts';
 import { SourceColumns } from '../../src/bundle/source-columns.ts';
 import { ONE_TURN, promiseOf, resultOf, type Turns } from '../../src/steps.ts';
@@ -107,9 +108,48 @@ describe('the table of an index', () => {
   });
 });
 
+describe('a column of keys', () => {
+  it('gives them back, in the order of their bytes, and is equal to one of the same keys only', () => {
+    fc.assert(
+      fc.property(keys, keys, (names, others) => {
+        const column = resultOf(KeyColumn.of(names, ONE_TURN));
+        expect(Array.from(names, (_, row) => column.at(row))).toEqual(names);
+        const sorted = Array.from(resultOf(column.sorted(ONE_TURN)), (row) => Buffer.from(column.at(row)));
+        expect(sorted).toEqual(names.map((name) => Buffer.from(name)).sort(Buffer.compare));
+        expect(column.equals(resultOf(KeyColumn.of(names, ONE_TURN)))).toBe(true);
+        const same = names.length === others.length && names.every((name, i) => name === others[i]);
+        expect(column.equals(resultOf(KeyColumn.of(others, ONE_TURN)))).toBe(same);
+      }),
+    );
+    const cut = (...names: string[]) => resultOf(KeyColumn.of(names, ONE_TURN));
+    expect(cut('ab', 'c').equals(cut('a', 'bc'))).toBe(false);
+  });
+
+  it('names the key that is there twice', () => {
+    const column = resultOf(KeyColumn.of(['b', 'ä', 'a', 'ä'], ONE_TURN));
+    expect(() => resultOf(column.sorted(ONE_TURN))).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT', key: 'ä' }),
+    );
+  });
+
+  it('gives way while it is made and sorted of many', async () => {
+    const turns = everyTurn();
+    const column = await promiseOf(
+      KeyColumn.of(
+        Array.from({ length: 20_000 }, (_, i) => `${i}`),
+        turns,
+      ),
+    );
+    expect(turns.taken).toBeGreaterThan(20);
+    turns.taken = 0;
+    await promiseOf(column.sorted(turns));
+    expect(turns.taken).toBeGreaterThan(100);
+  });
+});
+
 describe('a plan made in many turns', () => {
   const columnsOf = (names: readonly string[], sizes: readonly number[]): BundleColumns => ({
-    keys: names,
+    keys: resultOf(KeyColumn.of(names, ONE_TURN)),
     dtypes: names.map((_, i) => (i % 5 === 4 ? 'string' : 'uint8')),
     shapes: names.map((_, i) => (i % 5 === 4 ? [] : [sizes[i % sizes.length]!])),
     sources: SourceColumns.of(

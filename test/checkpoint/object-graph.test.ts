@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Counter } from '../../src/checkpoint/counter.ts';
 import { RootObjects } from '../../src/checkpoint/root.ts';
+import { structureOf } from '../../src/checkpoint/structure.ts';
 import type { Adapter, TrackableNode } from '../../src/checkpoint/trackable.ts';
 import { createResolver } from '../../src/checkpoint/trackables.ts';
 import { walkNow } from '../../src/checkpoint/tree.ts';
+import { ONE_TURN, resultOf } from '../../src/steps.ts';
 import { encodeGraph } from '../support/graph-writer.ts';
 import { decodeGraph, type GraphNode, globalNamesOf, graphOf, graphOfObjects, nodesOf } from '../support/graphs.ts';
 import { floats } from '../support/objects.ts';
@@ -142,8 +144,21 @@ describe('the graph of a tree is TensorFlow’s for the same objects', () => {
       },
     };
     const adapter: Adapter = { name: 'test', adapt: (value) => (value === optimizer ? node : undefined) };
-    const graph = nodesOfTree({ vars: { v, u }, optimizer }, { adapters: [adapter] });
-    expect(graph).toEqual(nodesOfFixture('slots'));
+    const objects = { vars: { v, u }, optimizer };
+    expect(nodesOfTree(objects, { adapters: [adapter] })).toEqual(nodesOfFixture('slots'));
+
+    // Messages name a slot by what its key begins with, which native composes.
+    const tree = walkNow(
+      new RootObjects({}, objects, new Counter()).node(() => false),
+      createResolver([adapter]),
+    );
+    const { keys } = resultOf(structureOf(tree, undefined, ONE_TURN));
+    const paths = Array.from(tree.values, (_, row) => tree.paths.escaped(tree.valueStart.indexOf(row + 1) - 1));
+    expect(paths).toContain('vars/u/.OPTIMIZER_SLOT/optimizer/m');
+    expect(paths.map((path) => `${path}/.ATTRIBUTES/VARIABLE_VALUE`)).toEqual(paths.map((_, row) => keys.at(row)));
+    expect(tree.paths.describe(tree.slotIds[0]!)).toBe(
+      `checkpoint["optimizer"] (the slot 'm' of checkpoint["vars"]["v"])`,
+    );
   });
 });
 

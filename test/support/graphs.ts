@@ -1,3 +1,4 @@
+import { readStrings } from '../../src/bundle/strings.ts';
 import { WireReader } from '../../src/bundle/wire-reader.ts';
 import { decodeObjectGraph } from '../../src/checkpoint/decode-object-graph.ts';
 import {
@@ -10,7 +11,6 @@ import {
 import { structureOf } from '../../src/checkpoint/structure.ts';
 import { textsOf } from '../../src/checkpoint/texts.ts';
 import type { ObjectTree } from '../../src/checkpoint/tree.ts';
-import { serializedGraph } from '../../src/checkpoint/tree-graph.ts';
 import { ONE_TURN, resultOf } from '../../src/steps.ts';
 
 /** A node of an object graph as one object, which is easier to compare than columns. */
@@ -77,9 +77,8 @@ export function graphOf(nodes: readonly GraphNode[]): ObjectGraph {
 
 /** The graph that a save of this tree stores. */
 export function graphOfObjects(tree: ObjectTree): ObjectGraph {
-  const { keys, attributes, attributeNames } = resultOf(structureOf(tree, undefined, ONE_TURN));
-  const names = { keys: keys.slice(0, -1), attributes, attributeNames };
-  return decodeGraph(resultOf(serializedGraph(tree, names, 0, ONE_TURN)));
+  const { graph } = resultOf(structureOf(tree, undefined, ONE_TURN));
+  return decodeGraph(readStrings(graph.bytes, 1, graph.checksum)[0]!);
 }
 
 /** The variables' global names in a graph that TensorFlow wrote, by the row of their attribute. */

@@ -28,7 +28,7 @@ import {
   type SaveProgram,
   type Step,
 } from '../../src/native/contract.ts';
-import { graphEncoder, indexEncoder } from './reference-encoders.ts';
+import { referenceEncoders } from './reference-encoders.ts';
 
 /**
  * The contract of src/native/contract.ts in plain JavaScript, one step after the other, and with hooks: a test can
@@ -316,8 +316,7 @@ const addon: NativeAddon = {
     const state = aborts.get(id);
     if (state) state.aborted = true;
   },
-  encodeIndex: indexEncoder,
-  encodeGraph: graphEncoder,
+  ...referenceEncoders,
   allocate: (bytes) => new ArrayBuffer(bytes),
   crc32c,
   readFile: (path, _max, done) =>
