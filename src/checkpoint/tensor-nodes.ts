@@ -1,6 +1,6 @@
 import { invalidArgument } from '../errors.ts';
 import type { DType } from '../tensor/dtypes.ts';
-import { type HostTensor, type HostTensorInit, hostTensorSource, toHostTensor } from '../tensor/host-tensor.ts';
+import { type HostTensor, type HostTensorInit, hostTensorSource, makeWithTensors, toHostTensor } from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import { VARIABLE_VALUE } from './keys.ts';
 import type { Snapshot, TrackableNode, TrackableValue } from './trackable.ts';
@@ -14,7 +14,7 @@ function plainTensor(value: HostTensorInit, path: string): HostTensor {
 }
 
 /**
- * A HostTensor of fixed width is node, value, snapshot, source and destination in one small object that is made once: its
+ * A HostTensor of fixed width is node, value, snapshot, source and destination in one small object that is made with it: its
  * dtype, shape and memory never change, and there may be a million of them.
  */
 class TensorLeaf implements TrackableNode, TrackableValue, Snapshot {
@@ -68,6 +68,8 @@ class TensorLeaf implements TrackableNode, TrackableValue, Snapshot {
     return this.identity.memory;
   }
 }
+
+makeWithTensors((tensor) => new TensorLeaf(tensor));
 
 /** The node of a HostTensor. */
 export function tensorNode(tensor: HostTensor): TrackableNode {

@@ -54,6 +54,7 @@ const brand = Symbol.for('tensor-checkpoint.HostTensor');
 let numbersGiven = 0;
 let numberOf: (value: object) => number;
 let keptBy: <T extends object>(tensor: HostTensor, make: (tensor: HostTensor) => T) => T;
+let madeWithEach: ((tensor: HostTensor) => object) | undefined;
 
 /**
  * A number that no other HostTensor has: a million of them can be told apart by it in a table, where hashing them takes
@@ -64,8 +65,16 @@ export function hostTensorNumber(value: object): number {
 }
 
 /**
- * What a layer above keeps with each tensor, made when it is first asked for. There is one such layer; a WeakMap of a
- * million tensors would do the same, and weigh on every garbage collection.
+ * Has what a layer above keeps with each tensor of fixed width made together with the tensor. There is one such layer. A
+ * million small objects that a save makes of old tensors are moved by one garbage collection after the other, 20 ms each.
+ */
+export function makeWithTensors(make: (tensor: HostTensor) => object): void {
+  madeWithEach = make;
+}
+
+/**
+ * What a layer above keeps with a tensor, made now where it wasn't made with it. A WeakMap of a million tensors would do the
+ * same, and weigh on every garbage collection.
  */
 export function keptWith<T extends object>(tensor: HostTensor, make: (tensor: HostTensor) => T): T {
   return keptBy(tensor, make);
@@ -124,6 +133,7 @@ export class HostTensor<D extends DType = DType> {
     } else {
       const memory = checkedMemory(dtype, this.shape, init.data);
       this.data = typedView(dtype, memory, init.data) as TensorDataByDType[D];
+      this.#kept = madeWithEach?.(this);
     }
   }
 
