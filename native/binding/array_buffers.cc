@@ -6,12 +6,13 @@
 #include <string>
 
 #include "binding/allocations.h"
+#include "binding/external_count.h"
 #include "binding/wrong_arguments.h"
 
 namespace tensor_checkpoint {
 namespace {
 
-// V8 counts the memory of ArrayBuffers, and collects garbage each time this much has come to it since the last time.
+// V8 collects garbage each time this much external memory has come to it since the last time.
 constexpr double kCollectedAfter = 64 << 20;
 
 // The memory of the machine, or what a control group leaves of it.
@@ -23,13 +24,6 @@ double MachineMemory() {
   return bytes;
 }
 
-// Whether V8's count may be less than what it takes off later: up to Node 22 it only looks at how much has come since its
-// last collection; a newer one ends the process when more is taken off than there is.
-bool MayCountLess(napi_env env) {
-  const napi_node_version* version = nullptr;
-  return napi_get_node_version(env, &version) == napi_ok && version->major <= 22;
-}
-
 // How many of `size` new bytes V8 is told of, with `live` bytes there already. Told of all, it would look through its whole
 // heap 64 times while a state of 4 GiB is made, in which nothing is garbage. So it collects when there is half as much again,
 // as other heaps do, or a sixteenth of the machine's memory more: what was dropped must not push out what is in use.
@@ -38,11 +32,6 @@ size_t Counted(size_t size, size_t live) {
   const double most = std::max(kCollectedAfter, MachineMemory() / 16);
   const double step = std::clamp(static_cast<double>(live) / 2, kCollectedAfter, most);
   return static_cast<size_t>(static_cast<double>(size) * (kCollectedAfter / step));
-}
-
-void ChangeCount(napi_env env, int64_t by) {
-  int64_t ignored;
-  napi_adjust_external_memory(env, by, &ignored);
 }
 
 // V8 has taken all of the buffer off its count by now.
@@ -64,9 +53,8 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   const std::string use = info.Length() > 1 && info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
   // Collecting garbage is in vain where the memory belongs to another owner before long.
   const bool adopted = use == "adopt";
-  static const bool counts_less = MayCountLess(env);
   const size_t counted = adopted ? 0 : Counted(size, Allocations::Bytes());
-  const size_t uncounted = counts_less ? size - counted : 0;
+  const size_t uncounted = ExternalCount::MayBeLess(env) ? size - counted : 0;
   uint8_t* const data = Allocations::New(size, adopted);
   if (data == nullptr) {
     Napi::RangeError::New(env, "can't allocate " + std::to_string(size) + " bytes").ThrowAsJavaScriptException();
@@ -76,7 +64,7 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   if (napi_create_external_arraybuffer(env, data, size, Finalize, nullptr, &result) == napi_ok) {
     if (uncounted > 0) {
       Allocations::Uncount(data, uncounted);
-      ChangeCount(env, -static_cast<int64_t>(uncounted));
+      ExternalCount::Change(env, -static_cast<int64_t>(uncounted));
     }
     return Napi::Value(env, result);
   }
@@ -90,7 +78,7 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
 
 void CountWhole(Napi::Env env, void* memory) {
   if (const size_t uncounted = Allocations::CountAgain(memory); uncounted > 0) {
-    ChangeCount(env, static_cast<int64_t>(uncounted));
+    ExternalCount::Change(env, static_cast<int64_t>(uncounted));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "binding/external_count.h"
 #include "binding/node_api.h"
 
 // Memory for JS. A thread that is being terminated can't be given any, at whatever point that happens to it: then these return
@@ -15,16 +16,28 @@
 // asked for anything.
 namespace tensor_checkpoint {
 
-// `data`, which `owner` owns, as an ArrayBuffer: without a copy where that pays.
+// `data`, which `owner` owns, as an ArrayBuffer: without a copy where that pays. What native makes lives as long as a
+// checkpoint's structure, or goes with a restore: V8 is told of a part of it.
 template <typename Owner>
 Napi::Value BufferToJs(Napi::Env env, std::unique_ptr<Owner> owner, const void* data, size_t bytes) {
   // Below, a copy costs less than an owner.
   constexpr size_t kCopied = 1 << 16;
+  constexpr size_t kToldOf = 8;
+  struct Kept {
+    std::unique_ptr<Owner> owner;
+    int64_t untold;
+  };
   napi_value buffer = nullptr;
   if (bytes >= kCopied) {
-    const auto finalize = [](napi_env, void*, void* hint) { delete static_cast<Owner*>(hint); };
-    if (napi_create_external_arraybuffer(env, const_cast<void*>(data), bytes, finalize, owner.get(), &buffer) == napi_ok) {
-      owner.release();
+    const auto untold = static_cast<int64_t>(ExternalCount::MayBeLess(env) ? bytes - bytes / kToldOf : 0);
+    auto kept = std::make_unique<Kept>(std::move(owner), untold);
+    const auto finalize = [](napi_env env, void*, void* hint) {
+      const std::unique_ptr<Kept> kept(static_cast<Kept*>(hint));
+      ExternalCount::Change(env, kept->untold);
+    };
+    if (napi_create_external_arraybuffer(env, const_cast<void*>(data), bytes, finalize, kept.get(), &buffer) == napi_ok) {
+      kept.release();
+      ExternalCount::Change(env, -untold);
       return Napi::Value(env, buffer);
     }
     // A runtime that has no memory but its own.

@@ -61,7 +61,7 @@ export class Frozen {
     const where = () => keyOf(this.#tree, row);
     const capture = () => {
       for (; row < end; row++) {
-        const value = values[row]!;
+        const value = values.at(row);
         if ((value.constant === true) !== constant) continue;
         const snapshot = value.capture();
         rows.push(row);
@@ -145,7 +145,7 @@ const SCALAR: readonly number[] = Object.freeze([]);
 function keyOf(tree: ObjectTree, row: number): string {
   let id = tree.valueStart.length - 2;
   while (tree.valueStart[id]! > row) id--;
-  return attributeKey(tree.paths.escaped(id), tree.values[row]!.attribute);
+  return attributeKey(tree.paths.escaped(id), tree.values.at(row).attribute);
 }
 
 /** Memory that can shrink or is shared can't be handed to other threads safely. */

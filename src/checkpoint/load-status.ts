@@ -73,7 +73,7 @@ export class CheckpointLoadStatus implements LoadStatus {
     const tree = this.#host.tree();
     return pathsWhere(tree, (id) => {
       const count = needed(tree, id);
-      const object = tree.nodes[id]!.identity;
+      const object = tree.nodes.at(id).identity;
       return count > 0 && object !== this.#optional && !this.#session.hasRestored(object, count);
     });
   }
@@ -168,7 +168,7 @@ function pathsWhere({ nodes, paths }: ObjectTree, matches: (id: number) => boole
 /** How many values of a node a checkpoint must have. */
 function needed({ values, valueStart }: ObjectTree, id: number): number {
   let count = 0;
-  for (let row = valueStart[id]!; row < valueStart[id + 1]!; row++) if (values[row]!.optional !== true) count++;
+  for (let row = valueStart[id]!; row < valueStart[id + 1]!; row++) if (values.at(row).optional !== true) count++;
   return count;
 }
 

@@ -20,7 +20,7 @@ export function graphByNames(tree: ObjectTree, storedKeys: Iterable<string>): Ob
   for (let id = 0; id < tree.nodes.length; id++) {
     for (let row = tree.valueStart[id]!; row < tree.valueStart[id + 1]!; row++) {
       if (!left.delete(names[id]!)) continue;
-      attributeNames.push(attributeName(tree.values[row]!.attribute));
+      attributeNames.push(attributeName(tree.values.at(row).attribute));
       attributeKeys.push(names[id]!);
     }
     attributeStart.push(attributeKeys.length);

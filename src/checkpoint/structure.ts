@@ -81,7 +81,7 @@ function* attributesOf(tree: ObjectTree, turns: Turns): Steps<Pick<Structure, 'a
   const numbers = new Map<string, number>();
   yield* inTurns(turns, attributes.length, (first, end) => {
     for (let row = first; row < end; row++) {
-      const { attribute } = tree.values[row]!;
+      const { attribute } = tree.values.at(row);
       const number = numbers.get(attribute) ?? numbers.size;
       if (number === numbers.size) numbers.set(attribute, number);
       attributes[row] = number;
@@ -97,7 +97,7 @@ function* isSame(tree: ObjectTree, last: Structure, turns: Turns): Steps<boolean
   let same = true;
   yield* inTurns(turns, attributes.length, (first, end) => {
     for (let row = first; same && row < end; row++) {
-      same = tree.values[row]!.attribute === attributeNames[attributes[row]!];
+      same = tree.values.at(row).attribute === attributeNames[attributes[row]!];
     }
   });
   for (const column of COLUMNS) {

@@ -1,6 +1,12 @@
 import { invalidArgument } from '../errors.ts';
 import type { DType } from '../tensor/dtypes.ts';
-import { type HostTensor, type HostTensorInit, hostTensorSource, makeWithTensors, toHostTensor } from '../tensor/host-tensor.ts';
+import {
+  type HostTensor,
+  type HostTensorInit,
+  hostTensorSource,
+  makeWithTensors,
+  toHostTensor,
+} from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import { VARIABLE_VALUE } from './keys.ts';
 import type { Snapshot, TrackableNode, TrackableValue } from './trackable.ts';

@@ -1,5 +1,6 @@
 import type { NumberColumn } from '../bundle/number-column.ts';
 import { invalidArgument } from '../errors.ts';
+import type { ObjectColumn } from './object-column.ts';
 import type { ObjectNumbers } from './object-numbers.ts';
 import type { TrackableNode } from './trackable.ts';
 import { checkName, type Resolve } from './tree.ts';
@@ -7,7 +8,7 @@ import type { TreePaths } from './tree-paths.ts';
 
 /** A tree to which slot variables are being added. */
 interface GrowingTree {
-  readonly nodes: TrackableNode[];
+  readonly nodes: ObjectColumn<TrackableNode>;
   readonly slotVariables: NumberColumn<Int32Array>;
   readonly slotNames: string[];
   readonly slotIds: NumberColumn<Int32Array>;
@@ -34,7 +35,8 @@ export function addSlots(tree: GrowingTree, optimizer: number, owners: number, r
           'a slot variable must belong to its optimizer alone.',
       );
     }
-    const id = tree.nodes.push(slot) - 1;
+    const id = tree.nodes.length;
+    tree.nodes.push(slot);
     tree.idOf.set(slot.identity, id);
     tree.paths.addSlot(optimizer, tree.slotIds.length);
     tree.slotVariables.push(variable);
@@ -51,7 +53,7 @@ function collectSlots(
   where: () => string,
 ): FoundSlot[] {
   const byName = new Map<string, FoundSlot[]>();
-  for (const { variable, name, slot } of nodes[optimizer]!.slots!()) {
+  for (const { variable, name, slot } of nodes.at(optimizer).slots!()) {
     checkName(name, where);
     const variableNode = resolve(variable, () => `${where()} (the variable of slot '${name}')`);
     const id = idOf.get(variableNode.identity);

@@ -2,6 +2,7 @@ import { NumberColumn } from '../bundle/number-column.ts';
 import { invalidArgument } from '../errors.ts';
 import { isThenable, type Steps, wait } from '../steps.ts';
 import { type ChildList, NO_CHILDREN, PairChildren } from './child-list.ts';
+import { ObjectColumn } from './object-column.ts';
 import { ObjectNumbers } from './object-numbers.ts';
 import type { TrackableNode, TrackableValue } from './trackable.ts';
 import { asked, checkName, type ObjectTree, type Resolve, refusal, VISITED_AT_ONCE, type WalkOptions } from './tree.ts';
@@ -15,7 +16,7 @@ const PIECE = 64;
 export class TreeWalk {
   readonly #resolve: Resolve;
   readonly #options: WalkOptions;
-  readonly #nodes: TrackableNode[] = [];
+  readonly #nodes = new ObjectColumn<TrackableNode>();
   readonly #edgeNames: string[] = [];
   readonly #edgeTargets = NumberColumn.int32();
   readonly #slotVariables = NumberColumn.int32();
@@ -30,6 +31,8 @@ export class TreeWalk {
   /** The nodes that are more than a value, and where the edges of each begin. Most nodes are tensors, and need no visit. */
   readonly #inner = NumberColumn.int32();
   readonly #innerEdges = NumberColumn.int32();
+  /** What the lists found so far hold, as long as that isn't much. */
+  #listed = 0;
   /** The node being visited, the last one that was prepared, its children, and how many of them were visited. */
   #id = 0;
   #prepared = -1;
@@ -68,14 +71,20 @@ export class TreeWalk {
 
   /** A turn of the event loop, where the tree is large and one is due. */
   *#turn(): Steps<void> {
-    const { turns, visitedAtOnce = VISITED_AT_ONCE } = this.#options;
-    if (this.#nodes.length > visitedAtOnce && turns.due) yield turns.next();
+    if (this.#isLarge && this.#options.turns.due) yield this.#options.turns.next();
+  }
+
+  get #isLarge(): boolean {
+    const { visitedAtOnce = VISITED_AT_ONCE } = this.#options;
+    return this.#nodes.length > visitedAtOnce || this.#listed > visitedAtOnce;
   }
 
   #add(node: TrackableNode): void {
     const isInner =
       node.list !== undefined || node.children !== undefined || node.prepare !== undefined || node.slots !== undefined;
     if (isInner) this.#inner.push(this.#nodes.length);
+    // That a tree is large is known before so many of its objects were visited, in code that is cold at a first save.
+    if (node.list !== undefined && !this.#isLarge) this.#listed += node.list().length;
     this.#nodes.push(node);
   }
 
@@ -84,7 +93,7 @@ export class TreeWalk {
     for (let work = 0; work < PIECE && this.#innerEdges.length < this.#inner.length; work++) {
       if (this.#children === undefined) {
         this.#id = this.#inner.at(this.#innerEdges.length);
-        const node = this.#nodes[this.#id]!;
+        const node = this.#nodes.at(this.#id);
         const preparing = this.#prepare(node);
         if (preparing !== undefined) return preparing;
         this.#children = childrenOf(node, this.#where);
@@ -155,7 +164,7 @@ export class TreeWalk {
     for (let at = 0; at < this.#inner.length; at++) {
       if (at % PIECE === 0) yield* this.#turn();
       const id = this.#inner.at(at);
-      if (nodes[id]!.slots === undefined) continue;
+      if (nodes.at(id).slots === undefined) continue;
       addSlots(tree, id, owners, this.#resolve);
       ends.push({ id, end: slots.slotIds.length });
     }
@@ -173,11 +182,11 @@ export class TreeWalk {
 
   *#values(): Steps<Pick<ObjectTree, 'valueStart' | 'values'>> {
     const nodes = this.#nodes;
-    const values: TrackableValue[] = [];
+    const values = new ObjectColumn<TrackableValue>();
     const valueStart = new Int32Array(nodes.length + 1);
     const add = (first: number, end: number): void => {
       for (let id = first; id < end; id++) {
-        const node = nodes[id]!;
+        const node = nodes.at(id);
         const { value } = node;
         if (value !== undefined) values.push(value);
         else if (node.values !== undefined) {

@@ -1,5 +1,6 @@
 import { describeValue, invalidArgument, isCheckpointError } from '../errors.ts';
 import { ONE_TURN, resultOf, type Steps, type Turns } from '../steps.ts';
+import type { ObjectColumn } from './object-column.ts';
 import type { ObjectNumbers } from './object-numbers.ts';
 import type { TrackableNode, TrackableValue } from './trackable.ts';
 import type { TreePaths } from './tree-paths.ts';
@@ -17,10 +18,10 @@ export type Resolve = (value: unknown, where: () => string) => TrackableNode;
  * Struct of arrays: a tree has as many nodes as the model has tensors.
  */
 export interface ObjectTree {
-  readonly nodes: readonly TrackableNode[];
+  readonly nodes: ObjectColumn<TrackableNode>;
   /** Values of node n are those from `valueStart[n]` up to `valueStart[n + 1]`; edges and slots likewise. */
   readonly valueStart: Int32Array;
-  readonly values: readonly TrackableValue[];
+  readonly values: ObjectColumn<TrackableValue>;
   readonly edgeStart: Int32Array;
   readonly edgeNames: readonly string[];
   readonly edgeTargets: Int32Array;
@@ -44,7 +45,7 @@ export interface WalkOptions {
 
 /**
  * So many objects are visited, and their values captured, in one turn of the event loop: they are saved as they are at
- * one moment. Those of larger trees over several turns.
+ * one moment. Those of larger trees over several turns: trees of more objects, or whose arrays and plain objects hold more.
  */
 export const VISITED_AT_ONCE = 2 ** 12;
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
 import { Checkpoint, Counter } from '../../src/checkpoint/index.ts';
 import { ObjectNumbers } from '../../src/checkpoint/object-numbers.ts';
 import type { HostTensor } from '../../src/tensor/host-tensor.ts';
@@ -67,40 +67,69 @@ describe('a state of thousands of tensors', () => {
     }
   });
 
-  it('far above what is visited at once is visited in turns from the beginning at its next save', async () => {
-    const where = directory();
-    let now = 0;
-    const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
-      now += 10;
-      return now;
+  describe('while turns are always due', () => {
+    let clock: MockInstance;
+    beforeEach(() => {
+      let now = 0;
+      clock = vi.spyOn(performance, 'now').mockImplementation(() => {
+        now += 10;
+        return now;
+      });
     });
-    try {
-      const tensor = floats(1);
+    afterEach(() => clock.mockRestore());
+
+    const tensor = floats(1);
+    const objects = (count: number): object[] => Array.from({ length: count }, () => ({ tensor }));
+
+    /** An object, and whether it is visited within the call of a write. */
+    function watched() {
       let visited = false;
-      const seen = {
+      const object = {
         checkpointChildren() {
           visited = true;
           return { tensor };
         },
       };
-      const many = Array.from({ length: 20_000 }, () => ({ tensor }));
-      const state: object[] = [...many.slice(0, 200), seen];
-      const checkpoint = new Checkpoint({ state });
-      const visitedInCall = async (name: string) => {
+      const inCallOf = async (checkpoint: Checkpoint, path: string): Promise<boolean> => {
         visited = false;
-        const writing = checkpoint.write(join(where, name));
+        const writing = checkpoint.write(path);
         const inCall = visited;
         await writing;
         return inCall;
       };
-      expect(await visitedInCall('few')).toBe(true);
-      expect(await visitedInCall('again')).toBe(true);
-      state.push(...many);
-      await visitedInCall('many');
-      expect(await visitedInCall('next')).toBe(false);
-    } finally {
-      clock.mockRestore();
+      return { object, inCallOf };
     }
+
+    it('far above what is visited at once is visited in turns from the beginning at its next save', async () => {
+      const where = directory();
+      const { object, inCallOf } = watched();
+      const state: object[] = [...objects(200), object];
+      const checkpoint = new Checkpoint({ state });
+      expect(await inCallOf(checkpoint, join(where, 'few'))).toBe(true);
+      expect(await inCallOf(checkpoint, join(where, 'again'))).toBe(true);
+      state.push(...objects(20_000));
+      await inCallOf(checkpoint, join(where, 'many'));
+      expect(await inCallOf(checkpoint, join(where, 'next'))).toBe(false);
+    });
+
+    it.each<[string, boolean, (watched: object) => Record<string, unknown>]>([
+      ['lists that hold more than is visited at once', false, (last) => ({ state: [...objects(4500), last] })],
+      ['lists that hold less', true, (last) => ({ state: [...objects(2000), last] })],
+      [
+        'many lists that hold more',
+        false,
+        (last) => ({ state: objects(50).map(() => objects(50)), last: { a: { last } } }),
+      ],
+      [
+        'many lists that hold less',
+        true,
+        (last) => ({ state: objects(20).map(() => objects(50)), last: { a: { last } } }),
+      ],
+    ])('in %s: is visited within the call of its first save: %s', async (_, expected, stateOf) => {
+      const { object, inCallOf } = watched();
+      const checkpoint = new Checkpoint(stateOf(object));
+      expect(await inCallOf(checkpoint, join(directory(), 'x'))).toBe(expected);
+    });
   });
 
   it('is submitted at once where that is asked for', async () => {

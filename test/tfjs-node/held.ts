@@ -24,7 +24,7 @@ export class HeldSnapshot {
   static async of(objects: Record<string, unknown>, adapter: Adapter): Promise<HeldSnapshot> {
     const root: TrackableNode = { identity: {}, description: 'root', children: () => Object.entries(objects) };
     const tree = await promiseOf(walkSteps(root, createResolver([adapter]), { prepare: true, turns: ONE_TURN }));
-    const captured = tree.values.map((value) => ({
+    const captured = Array.from(tree.values, (value) => ({
       dtype: value.dtype,
       shape: [...value.shape],
       snapshot: value.capture(),

@@ -27,7 +27,7 @@ export async function save(objects: Record<string, unknown>, adapter: Adapter): 
   );
   const graph = graphOfObjects(tree);
   const captured: { key: string; dtype: DType; shape: readonly number[]; snapshot: Snapshot }[] = [];
-  for (const [row, value] of tree.values.entries()) {
+  for (const [row, value] of [...tree.values].entries()) {
     const key = graph.attributeKeys.at(row);
     captured.push({ key, dtype: value.dtype, shape: [...value.shape], snapshot: value.capture() });
   }
