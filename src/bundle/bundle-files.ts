@@ -2,6 +2,7 @@ import { CheckpointError } from '../errors.ts';
 import { stat } from '../native/engine.ts';
 import { dataLoss } from './damage.ts';
 import { dataPath } from './names.ts';
+import type { Keyed } from './types.ts';
 
 /** Where bytes of a tensor lie that are to be read. */
 export interface WantedBytes {
@@ -39,9 +40,10 @@ export class BundleFiles {
   }
 
   /** DATA_LOSS for bytes of `key` that lie behind the end of their file. */
-  check(key: string, { shard, offset, size }: WantedBytes, sizes: ReadonlyMap<number, number>): void {
+  check(keyed: Keyed, { shard, offset, size }: WantedBytes, sizes: ReadonlyMap<number, number>): void {
     const bytes = sizes.get(shard)!;
     if (offset + size <= bytes) return;
+    const { key } = keyed;
     const path = this.path(shard);
     throw dataLoss(`'${key}' lies in ${path} at ${offset} to ${offset + size}, but that file has ${bytes} bytes.`, {
       path,

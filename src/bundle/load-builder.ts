@@ -5,6 +5,7 @@ import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
 import { BufferNumbers } from './buffer-numbers.ts';
 import { addressNumber, DeviceRows } from './device-rows.ts';
+import type { Keyed } from './types.ts';
 
 /** Bytes of staging memory a read uses where the caller doesn't say. */
 export const DEFAULT_STAGING_BYTES = 256 * 2 ** 20;
@@ -19,7 +20,7 @@ export class LoadBuilder {
   readonly #memory = new BufferNumbers();
   #taken: TakenBuffers | undefined;
   readonly #devices = new DeviceRows();
-  readonly #keys: string[] = [];
+  readonly #tensors: Keyed[] = [];
   #extents: ExtentColumns;
   #extentCount = 0;
   #expected: Uint32Array;
@@ -33,16 +34,16 @@ export class LoadBuilder {
   }
 
   get tensorCount(): number {
-    return this.#keys.length;
+    return this.#tensors.length;
   }
 
   keyOf(tensor: number): string {
-    return this.#keys[tensor] ?? `tensor ${tensor}`;
+    return this.#tensors[tensor]?.key ?? `tensor ${tensor}`;
   }
 
   /** Starts a tensor; extents follow. `crc32c` null: its checksum is not compared. */
-  tensor(key: string, crc32c: number | null): void {
-    const tensor = this.#keys.push(key) - 1;
+  tensor(keyed: Keyed, crc32c: number | null): void {
+    const tensor = this.#tensors.push(keyed) - 1;
     if (tensor === this.#expected.length) {
       this.#expected = grown(this.#expected, new Uint32Array(2 * tensor + 1));
       this.#verify = grown(this.#verify, new Uint8Array(2 * tensor + 1));
@@ -65,11 +66,11 @@ export class LoadBuilder {
     extents.file[row] = this.#fileNumber(path);
     extents.fileOffset[row] = fileOffset;
     extents.bytes[row] = bytes;
-    extents.tensor[row] = this.#keys.length - 1;
+    extents.tensor[row] = this.#tensors.length - 1;
     if (into === null) {
       extents.buffer[row] = NO_BUFFER;
     } else if ('kind' in into) {
-      const key = this.keyOf(this.#keys.length - 1);
+      const key = this.keyOf(this.#tensors.length - 1);
       extents.kind[row] = ExtentKind.cudaDevice;
       extents.buffer[row] = this.#devices.add(into, key);
       extents.target[row] = addressNumber(into.pointer, 'device address', key) + targetOffset;
@@ -106,7 +107,7 @@ export class LoadBuilder {
   }): LoadProgram {
     const { kind, file, fileOffset, bytes, buffer, target, tensor } = this.#extents;
     const extents = this.#extentCount;
-    const count = this.#keys.length;
+    const count = this.#tensors.length;
     return {
       files: { paths: this.#paths },
       buffers: this.#memory.buffers,

@@ -74,12 +74,13 @@ class BundleReader implements Bundle {
     const regions: Region[] = [];
     const check = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
-        const { key, row = entries.find(key), into } = requests[i]!;
-        if (row < 0) throw this.#noSuchKey(key);
-        checkMemory(key, entries.dtypeAt(row), entries.shapeAt(row), into);
+        const request = requests[i]!;
+        const { row = entries.find(request.key), into } = request;
+        if (row < 0) throw this.#noSuchKey(request.key);
+        checkMemory(request, entries.dtypeAt(row), entries.shapeAt(row));
         if (entries.slices.has(row)) {
           const entry = entries.valueAt(row);
-          regions.push(this.#loads.region(key, entry, wholeBox(entry.shape), into, options.verify));
+          regions.push(this.#loads.region(request.key, entry, wholeBox(entry.shape), into, options.verify));
           rows[i] = -1;
         } else {
           rows[i] = row;
@@ -94,14 +95,14 @@ class BundleReader implements Bundle {
       for (let i = first; i < end; i++) {
         const row = rows[i]!;
         if (row < 0) continue;
-        const { key, into } = requests[i]!;
+        const request = requests[i]!;
         const shard = columns.shard[row]!;
         const offset = columns.offset[row]!;
         const size = columns.size[row]!;
-        this.#files.check(key, { shard, offset, size }, sizes);
+        this.#files.check(request, { shard, offset, size }, sizes);
         if (size === 0) continue;
-        builder.tensor(key, options.verify === false ? null : columns.crc32c[row]!);
-        builder.extent(this.#files.path(shard), offset, size, into);
+        builder.tensor(request, options.verify === false ? null : columns.crc32c[row]!);
+        builder.extent(this.#files.path(shard), offset, size, request.into);
       }
     };
     await promiseOf(inTurns(turns, requests.length, add));
@@ -183,15 +184,18 @@ class BundleReader implements Bundle {
   }
 }
 
-function checkMemory(key: string, dtype: DType, shape: readonly number[], into: { readonly byteLength: number }): void {
+function checkMemory(request: BundleReadRequest, dtype: DType, shape: readonly number[]): void {
   const bytes = elementSize(dtype) * elementCount(shape);
+  const given = request.into.byteLength;
+  if (elementSize(dtype) !== 0 && given === bytes) return;
+  const { key } = request;
   if (elementSize(dtype) === 0) {
     throw invalidArgument(`'${key}' is a ${dtype} tensor, whose elements can't be read into memory in place.`);
   }
-  if (into.byteLength !== bytes) {
-    throw invalidArgument(
-      `'${key}' (${dtype} ${describeShape(shape)}) has ${bytes} bytes; memory of ${into.byteLength} was given.`,
-      { key },
-    );
-  }
+  throw invalidArgument(
+    `'${key}' (${dtype} ${describeShape(shape)}) has ${bytes} bytes; memory of ${given} was given.`,
+    {
+      key,
+    },
+  );
 }

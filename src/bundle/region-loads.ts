@@ -53,14 +53,14 @@ export class RegionLoads {
       for (const part of region.parts) {
         const path = this.path(part.entry.shard);
         if ('kind' in region.into || !needsPieces(part, region.target)) {
-          addPart(builder, region.key, path, part, region.target, region.into, region.verify);
+          addPart(builder, region, path, part, region.target, region.into, region.verify);
           continue;
         }
         inPieces.push({ region, part, into: region.into });
         const runs = commonRuns(part.box, region.target);
         const whole = volume(part.box) === runs.count * runs.length;
         if (region.verify ?? whole) {
-          builder.tensor(region.key, part.entry.crc32c);
+          builder.tensor(region, part.entry.crc32c);
           builder.extent(path, part.entry.offset, part.entry.size, null);
         }
       }
@@ -69,7 +69,7 @@ export class RegionLoads {
     for (const { region, part, into } of inPieces) {
       await readInPieces(part, region.target, into, async (fileOffset, piece) => {
         const one = new LoadBuilder();
-        one.tensor(region.key, null);
+        one.tensor(region, null);
         one.extent(this.path(part.entry.shard), fileOffset, piece.byteLength, piece);
         await this.run(one, { ...options, onProgress: undefined });
       });
@@ -98,7 +98,7 @@ export class RegionLoads {
   async checkFiles(wanted: ReadonlyArray<{ key: string; parts: readonly StoredPart[] }>): Promise<void> {
     const shards = new Set(wanted.flatMap(({ parts }) => parts.map(({ entry }) => entry.shard)));
     const sizes = await this.#files.sizes(shards);
-    for (const { key, parts } of wanted) for (const { entry } of parts) this.#files.check(key, entry, sizes);
+    for (const tensor of wanted) for (const { entry } of tensor.parts) this.#files.check(tensor, entry, sizes);
   }
 }
 

@@ -6,6 +6,7 @@ import type { DeviceMemory } from '../tensor/source.ts';
 import { type Box, commonRuns, volume } from './boxes.ts';
 import type { LoadBuilder } from './load-builder.ts';
 import type { StoredPart } from './stored-parts.ts';
+import type { Keyed } from './types.ts';
 
 /** Above this many separate runs a part is read in larger pieces and taken apart in memory. */
 const MAX_DIRECT_RUNS = 65_536;
@@ -26,7 +27,7 @@ export function needsPieces(part: StoredPart, target: Box): boolean {
 /** Adds the bytes of `part` that lie in `target`; with a checksum to compare, also the others, only to be summed. */
 export function addPart(
   builder: LoadBuilder,
-  key: string,
+  keyed: Keyed,
   path: string,
   part: StoredPart,
   target: Box,
@@ -39,7 +40,7 @@ export function addPart(
   const runs = commonRuns(part.box, target);
   const whole = runs.length * runs.count === volume(part.box);
   const sum = verify ?? whole;
-  builder.tensor(key, sum ? entry.crc32c : null);
+  builder.tensor(keyed, sum ? entry.crc32c : null);
   let read = 0;
   for (const [partOffset, targetOffset] of runs.all()) {
     const start = partOffset * bytes;

@@ -24,7 +24,7 @@ export async function readStringTensors(
     const data = Array.from({ length: volume(target) }, () => new Uint8Array(0));
     for (const part of parts) {
       const bytes = new Uint8Array(part.entry.size);
-      builder.tensor(key, null);
+      builder.tensor({ key }, null);
       builder.extent(loads.path(part.entry.shard), part.entry.offset, part.entry.size, bytes);
       pending.push({ key, target, part, bytes, data });
     }

@@ -86,9 +86,13 @@ export interface BundleReadOptions {
   readonly onWarning?: (warning: NativeWarning & { key?: string }) => void;
 }
 
-/** Read a fixed-width tensor into memory of exactly its size, the host's or a device's. */
-export interface BundleReadRequest {
+/** Something whose key may be made when it is asked for: of very many tensors, only messages need it. */
+export interface Keyed {
   readonly key: string;
+}
+
+/** Read a fixed-width tensor into memory of exactly its size, the host's or a device's. */
+export interface BundleReadRequest extends Keyed {
   /** The key's row in `entries`, where it is known. */
   readonly row?: number;
   readonly into: MemoryRange | DeviceMemory;

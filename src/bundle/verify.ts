@@ -183,12 +183,12 @@ async function sumFixed(
   const builder = new LoadBuilder();
   const summed: Stored[] = [];
   for (const tensor of tensors) {
-    const { key, entry } = tensor;
+    const { entry } = tensor;
     if (entry.size === 0) {
       if (entry.crc32c !== 0) problems.push(damaged(tensor, path(tensor), 'it is empty, and its checksum is not'));
       continue;
     }
-    builder.tensor(key, entry.crc32c);
+    builder.tensor(tensor, entry.crc32c);
     builder.extent(path(tensor), entry.offset, entry.size, null);
     summed.push(tensor);
   }
@@ -211,7 +211,7 @@ async function sumVariable(
   for (const tensor of tensors) {
     const bytes = new Uint8Array(tensor.entry.size);
     memory.push(bytes);
-    builder.tensor(tensor.key, null);
+    builder.tensor(tensor, null);
     builder.extent(path(tensor), tensor.entry.offset, tensor.entry.size, bytes);
   }
   const damage = await load(builder, { ...options, onProgress: undefined }, report);

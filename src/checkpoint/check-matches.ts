@@ -4,13 +4,15 @@ import { inTurns, type Steps, type Turns } from '../steps.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import { describeShape, sameShape } from '../tensor/shape.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
-import type { Match } from './restore-session.ts';
+import type { Match } from './match.ts';
 import type { Destination } from './trackable.ts';
 
-/** What the index says of each match, and in which of its rows. */
-export interface StoredEntries {
-  readonly rows: readonly number[];
-  readonly entries: readonly BundleEntryInfo[];
+/** Where the index has the matches. */
+export interface StoredRows {
+  /** By match. */
+  readonly rows: Int32Array;
+  /** The matches whose values are strings. */
+  readonly strings: readonly Match[];
 }
 
 type Problem = NonNullable<CheckpointErrorContext['problems']>[number];
@@ -20,27 +22,28 @@ type Problem = NonNullable<CheckpointErrorContext['problems']>[number];
  *
  * @throws CheckpointError with every defect in `problems`; its code is that of the first.
  */
-export function* checkMatches(matches: readonly Match[], bundle: Bundle, turns: Turns): Steps<StoredEntries> {
+export function* checkMatches(matches: readonly Match[], bundle: Bundle, turns: Turns): Steps<StoredRows> {
   const problems: Problem[] = [];
-  const rows: number[] = [];
-  const entries: BundleEntryInfo[] = [];
+  const rows = new Int32Array(matches.length);
+  const strings: Match[] = [];
   yield* inTurns(turns, matches.length, (first, end) => {
     for (let i = first; i < end; i++) {
       const match = matches[i]!;
       const row = match.entryRow ?? bundle.entries.find(match.key);
       if (row < 0) {
-        const message = `${match.key}: the object graph names this key, but the index doesn't have it`;
-        problems.push({ code: 'DATA_LOSS', key: match.key, message });
+        const { key } = match;
+        const message = `${key}: the object graph names this key, but the index doesn't have it`;
+        problems.push({ code: 'DATA_LOSS', key, message });
         continue;
       }
       const entry = bundle.entries.valueAt(row);
       checkMatch(match, entry, problems);
-      rows.push(row);
-      entries.push(entry);
+      if (entry.dtype === 'string') strings.push(match);
+      rows[i] = row;
     }
   });
   const first = problems[0];
-  if (first === undefined) return { rows, entries };
+  if (first === undefined) return { rows, strings };
   const SHOWN = 20;
   const list = problems.slice(0, SHOWN).map(({ message }) => `\n  ${message}`);
   if (problems.length > SHOWN) list.push(`\n  … and ${problems.length - SHOWN} more (see error.problems)`);
@@ -51,8 +54,8 @@ export function* checkMatches(matches: readonly Match[], bundle: Bundle, turns: 
   );
 }
 
-function checkMatch({ key, value, node }: Match, entry: BundleEntryInfo, problems: Problem[]): void {
-  const add = (code: CheckpointErrorCode, message: string) => problems.push({ code, key, message });
+function checkMatch(match: Match, entry: BundleEntryInfo, problems: Problem[]): void {
+  const { value, node } = match;
   const destination = value.destination;
   const { anyShape, acceptedDTypes } = value;
   const sameDType = entry.dtype === value.dtype;
@@ -62,6 +65,8 @@ function checkMatch({ key, value, node }: Match, entry: BundleEntryInfo, problem
     (anyShape === true || sameShape(entry.shape, value.shape)) &&
     (!sizeMatters || entry.byteLength === memoryOf(destination).byteLength);
   if (fits) return;
+  const { key } = match;
+  const add = (code: CheckpointErrorCode, message: string) => problems.push({ code, key, message });
   const what = `${key} (${node.description})`;
   if (!sameDType && !acceptedDTypes?.includes(entry.dtype)) {
     add('DTYPE_MISMATCH', `${what}: stored as ${entry.dtype}, the object is ${value.dtype}`);

@@ -4,27 +4,47 @@ import type { NativeWarning } from '../native/engine.ts';
 import { inTurns, promiseOf, type Turns } from '../steps.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
 import { allocateMemory, copyMemory, type MemoryRange } from '../tensor/memory.ts';
-import { type InPlace, isInPlace, memoryOf, type StoredEntries } from './check-matches.ts';
+import { type InPlace, isInPlace, memoryOf, type StoredRows } from './check-matches.ts';
 import { type Give, handOver } from './hand-over.ts';
+import type { Match } from './match.ts';
 import type { NormalizedReadOptions } from './options.ts';
-import type { Match, RestoreSession } from './restore-session.ts';
+import type { RestoreSession } from './restore-session.ts';
 import { describeWarning, onceEach, warnProcess } from './warnings.ts';
 
-/** Values to be read and given to their objects, and what the index says of each. */
-interface Batch extends StoredEntries {
+/** Values to be read and given to their objects, and where the index has them. */
+interface Batch {
   readonly matches: readonly Match[];
+  readonly rows: Int32Array;
+  readonly strings: readonly Match[];
+}
+
+/** Memory that a match's value is read into. */
+class MatchRead implements BundleReadRequest {
+  readonly #match: Match;
+  readonly row: number;
+  readonly into: BundleReadRequest['into'];
+
+  constructor(match: Match, row: number, into: BundleReadRequest['into']) {
+    this.#match = match;
+    this.row = row;
+    this.into = into;
+  }
+
+  get key(): string {
+    return this.#match.key;
+  }
 }
 
 /**
  * Reads the matches and assigns them. Memory is filled in place unless `atomic`; what replaces is handed over after
  * everything was verified, or batch by batch with `atomic: false`.
  *
- * @param stored what the index says of each match.
+ * @param stored where the index has the matches.
  * @throws CheckpointError with `overwritten`: the keys whose objects don't hold their old value any more.
  */
 export async function loadMatches(
   matches: readonly Match[],
-  stored: StoredEntries,
+  stored: StoredRows,
   bundle: Bundle,
   session: RestoreSession,
   options: NormalizedReadOptions,
@@ -41,7 +61,7 @@ export async function loadMatches(
       }
     };
     await promiseOf(inTurns(turns, matches.length, hold));
-    for (const batch of batches({ matches, ...stored }, options)) {
+    for (const batch of batches({ matches, ...stored }, bundle, options)) {
       const gives = await readBatch(batch, bundle, told, turns);
       await handOver(gives, options.signal, turns, {
         began: (i) => overwritten.push(batch.matches[i]!.key),
@@ -56,20 +76,21 @@ export async function loadMatches(
 }
 
 /** One batch, unless replaced values may be assigned as they come: then each batch needs little memory at a time. */
-function* batches(all: Batch, options: NormalizedReadOptions): Generator<Batch> {
+function* batches(all: Batch, bundle: Bundle, options: NormalizedReadOptions): Generator<Batch> {
   if (options.atomic !== false) {
     yield all;
     return;
   }
   let from = 0;
   let bytes = 0;
-  const upTo = (end: number): Batch => ({
-    matches: all.matches.slice(from, end),
-    rows: all.rows.slice(from, end),
-    entries: all.entries.slice(from, end),
-  });
+  const strings = new Set(all.strings);
+  const upTo = (end: number): Batch => {
+    const matches = all.matches.slice(from, end);
+    return { matches, rows: all.rows.subarray(from, end), strings: matches.filter((match) => strings.has(match)) };
+  };
   for (let i = 0; i < all.matches.length; i++) {
-    const size = isInPlace(all.matches[i]!.value.destination) ? 0 : all.entries[i]!.byteLength;
+    const isReplaced = !isInPlace(all.matches[i]!.value.destination);
+    const size = isReplaced ? bundle.entries.valueAt(all.rows[i]!).byteLength : 0;
     if (bytes > 0 && bytes + size > options.stagingBytes) {
       yield upTo(i);
       from = i;
@@ -81,7 +102,7 @@ function* batches(all: Batch, options: NormalizedReadOptions): Generator<Batch> 
 }
 
 async function readBatch(
-  { matches, rows, entries }: Batch,
+  { matches, rows, strings: texts }: Batch,
   bundle: Bundle,
   options: NormalizedReadOptions,
   turns: Turns,
@@ -93,30 +114,32 @@ async function readBatch(
   const gives: (Give | undefined)[] = [];
   const requests: BundleReadRequest[] = [];
   // Strings vary in length and come first: they are small, and their damage shows before any memory is touched.
-  const texts = matches.filter((_, i) => entries[i]!.dtype === 'string').map(({ key }) => key);
-  const strings = await bundle.readTensors(texts, read);
+  const strings = await bundle.readTensors(
+    texts.map(({ key }) => key),
+    read,
+  );
   const prepare = (first: number, end: number): void => {
     for (let i = first; i < end; i++) {
-      const { key, value } = matches[i]!;
-      const { destination } = value;
+      const match = matches[i]!;
+      const { destination } = match.value;
       const row = rows[i]!;
-      const { dtype, shape, slices, byteLength } = entries[i]!;
       if (isInPlace(destination)) {
         const into = memoryOf(destination);
         const copy =
           options.atomic === true
             ? { buffer: allocateMemory(into.byteLength, 'fill'), byteOffset: 0, byteLength: into.byteLength }
             : undefined;
-        requests.push({ key, row, into: copy ?? into });
+        requests.push(new MatchRead(match, row, copy ?? into));
         gives.push(copy && { fill: () => fill(destination, copy) });
         continue;
       }
+      const { dtype, shape, slices, byteLength } = bundle.entries.valueAt(row);
       const placed = dtype === 'string' ? undefined : destination.place?.(dtype, shape);
       if (placed !== undefined) {
-        requests.push({ key, row, into: placed.memory });
+        requests.push(new MatchRead(match, row, placed.memory));
         gives.push({ placed });
       } else if (dtype === 'string') {
-        gives.push({ to: destination, value: strings.get(key)! });
+        gives.push({ to: destination, value: strings.get(match.key)! });
       } else {
         // Every byte is read or the restore fails. The parts of a sliced tensor are trusted less.
         const tensor =
@@ -127,7 +150,7 @@ async function readBatch(
                 data: allocateMemory(byteLength, destination.adopts === true ? 'adopt' : 'fill'),
               })
             : HostTensor.allocate({ dtype, shape });
-        requests.push({ key, row, into: tensor.memory });
+        requests.push(new MatchRead(match, row, tensor.memory));
         gives.push({ to: destination, value: tensor });
       }
     }
@@ -139,7 +162,10 @@ async function readBatch(
     for (const give of gives) if (give !== undefined && 'placed' in give) give.placed.discard();
     // The reader names what it wrote to; only memory of the caller's counts, not what was to be handed over.
     const touched = new Set(isCheckpointError(error) ? (error.overwritten ?? []) : []);
-    const inPlace = matches.filter(({ key }, i) => gives[i] === undefined && touched.has(key)).map(({ key }) => key);
+    const inPlace =
+      touched.size === 0
+        ? []
+        : matches.filter(({ key }, i) => gives[i] === undefined && touched.has(key)).map(({ key }) => key);
     throw withOverwritten(error, inPlace, bundle.prefix, true);
   }
   return gives;

@@ -2,42 +2,13 @@ import type { BundleEntryInfo } from '../bundle/index.ts';
 import { type Steps, type Turns, wait } from '../steps.ts';
 import { type ChildList, childList, NO_CHILDREN } from './child-list.ts';
 import { attributeName } from './keys.ts';
+import { Match } from './match.ts';
 import { attributeRow, Holds, type ObjectGraph } from './object-graph.ts';
 import { ObjectNumbers } from './object-numbers.ts';
+import type { RestoreOrder } from './restore-order.ts';
 import { storedNode } from './stored-node.ts';
-import { type TrackableNode, type TrackableValue, valuesOf } from './trackable.ts';
+import { type TrackableNode, valuesOf } from './trackable.ts';
 import type { Resolve } from './tree.ts';
-
-/** A stored value that was found for a value of an object, not yet read. */
-export interface Match {
-  readonly key: string;
-  /** The key's row in the index, −1 if it isn't there; where that was looked up. */
-  readonly entryRow: number | undefined;
-  /** Node of the stored graph, and its attribute. */
-  readonly storedId: number;
-  readonly row: number;
-  readonly node: TrackableNode;
-  readonly value: TrackableValue;
-}
-
-/** Counts restores of one Checkpoint, so that an older one, applied late, never overwrites what a newer one brought. */
-export class RestoreOrder {
-  #last = 0;
-  readonly #of = new ObjectNumbers(new WeakMap());
-
-  next(): number {
-    this.#last++;
-    return this.#last;
-  }
-
-  restoredLater(object: object, than: number): boolean {
-    return (this.#of.get(object) ?? 0) > than;
-  }
-
-  restored(object: object, by: number): void {
-    this.#of.set(object, by);
-  }
-}
 
 /** What a restore reads from. */
 export interface Stored {
@@ -240,7 +211,7 @@ export class RestoreSession {
     for (const value of values) {
       const row = attributeRow(this.#graph, id, attributeName(value.attribute));
       if (row < 0 || this.#consumed[row] === 1) continue;
-      matches.push({ key: attributeKeys.at(row), entryRow: this.#entryRows?.[row], storedId: id, row, node, value });
+      matches.push(new Match(attributeKeys, { storedId: id, row, entryRow: this.#entryRows?.[row], node, value }));
     }
     if (values.length > 0) claimed.set(identity, 1);
   }

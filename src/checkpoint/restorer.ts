@@ -10,7 +10,8 @@ import { loadMatches } from './load.ts';
 import { graphByNames } from './name-graph.ts';
 import { type NormalizedReadOptions, normalizeReadOptions } from './options.ts';
 import { readObjectGraph } from './read-object-graph.ts';
-import { RestoreOrder, RestoreSession } from './restore-session.ts';
+import { RestoreOrder } from './restore-order.ts';
+import { RestoreSession } from './restore-session.ts';
 import type { TrackableNode } from './trackable.ts';
 import { type Resolve, walkNow } from './tree.ts';
 

@@ -169,7 +169,7 @@ async function writeShards({ bundle, sharding, where, signal }: ShardWriting): P
         continue;
       }
       const isWhole = to - from === byteLength;
-      loader.tensor(weight.key, isWhole ? expected : null);
+      loader.tensor(weight, isWhole ? expected : null);
       const into = { buffer, byteOffset: from - begin, byteLength: to - from };
       loader.extent(dataPath(bundle.prefix, shard, bundle.shardCount), offset + from - start, to - from, into);
       if (!isWhole) cut.push({ weight, at: from - begin, bytes: to - from, isLast: to === start + byteLength });

@@ -91,7 +91,7 @@ export async function importTfjsModel(
     async (tensors) => {
       const loader = new LoadBuilder();
       for (const { key, into } of tensors) {
-        loader.tensor(key, null);
+        loader.tensor({ key }, null);
         let at = 0;
         for (const run of runs.get(keys.get(key)!)!) {
           loader.extent(run.path, run.offset, run.bytes, into, at);

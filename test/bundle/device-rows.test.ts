@@ -50,11 +50,11 @@ describe('a load program', () => {
   test('reads into device memory, host memory and nowhere', () => {
     const builder = new LoadBuilder();
     const host = new Uint8Array(8);
-    builder.tensor('a', 1);
+    builder.tensor({ key: 'a' }, 1);
     builder.extent('/d', 0, 100, memory({ stream: 9n }), 24);
-    builder.tensor('b', 2);
+    builder.tensor({ key: 'b' }, 2);
     builder.extent('/d', 100, 8, host);
-    builder.tensor('c', 3);
+    builder.tensor({ key: 'c' }, 3);
     builder.extent('/d', 108, 8, null);
     const { extents, devices, buffers } = builder.build({ deviceChecksum: true });
     expect([...extents.kind!]).toEqual([ExtentKind.cudaDevice, ExtentKind.jsMemory, ExtentKind.jsMemory]);

@@ -1,7 +1,8 @@
 import type { BundleEntryInfo } from '../../src/bundle/index.ts';
 import { type Give, handOver } from '../../src/checkpoint/hand-over.ts';
 import type { ObjectGraph } from '../../src/checkpoint/object-graph.ts';
-import { RestoreOrder, RestoreSession } from '../../src/checkpoint/restore-session.ts';
+import { RestoreOrder } from '../../src/checkpoint/restore-order.ts';
+import { RestoreSession } from '../../src/checkpoint/restore-session.ts';
 import type { Adapter, Snapshot, TrackableNode } from '../../src/checkpoint/trackable.ts';
 import { createResolver } from '../../src/checkpoint/trackables.ts';
 import { walkSteps } from '../../src/checkpoint/tree.ts';
