@@ -4,33 +4,43 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <type_traits>
 #include <utility>
 
 #include "binding/external_count.h"
 #include "binding/node_api.h"
+#include "format/wire_writer.h"
 
 // Memory for JS. A thread that is being terminated can't be given any, at whatever point that happens to it: then these return
 // undefined, which nobody will see. By Node-API's own functions, because an empty Napi::Value ends the process as soon as it is
 // asked for anything.
 namespace tensor_checkpoint {
 
-// `data`, which `owner` owns, as an ArrayBuffer: without a copy where that pays. What native makes lives as long as a
-// checkpoint's structure, or goes with a restore: V8 is told of a part of it.
+// How much of its memory V8 is told of: it collects garbage for what it is told of.
+enum class Told {
+  kAll,
+  // Of what lives as long as the structure of a checkpoint.
+  kPart,
+};
+
+// `data`, which `owner` owns, as an ArrayBuffer: without a copy where that pays.
 template <typename Owner>
-Napi::Value BufferToJs(Napi::Env env, std::unique_ptr<Owner> owner, const void* data, size_t bytes) {
-  // Below, a copy costs less than an owner.
+Napi::Value BufferToJs(Napi::Env env, std::unique_ptr<Owner> owner, const void* data, size_t bytes, Told told = Told::kAll) {
+  // Below, a copy costs less than an owner. Node 20 has no larger external buffers.
   constexpr size_t kCopied = 1 << 16;
-  constexpr size_t kToldOf = 8;
+  constexpr size_t kMost = std::numeric_limits<uint32_t>::max();
+  constexpr size_t kPart = 4;
   struct Kept {
     std::unique_ptr<Owner> owner;
     int64_t untold;
   };
   napi_value buffer = nullptr;
-  if (bytes >= kCopied) {
-    const auto untold = static_cast<int64_t>(ExternalCount::MayBeLess(env) ? bytes - bytes / kToldOf : 0);
-    auto kept = std::make_unique<Kept>(std::move(owner), untold);
+  if (bytes >= kCopied && bytes <= kMost) {
+    const bool in_part = told == Told::kPart && ExternalCount::MayBeLess(env);
+    const auto untold = static_cast<int64_t>(in_part ? bytes - bytes / kPart : 0);
+    std::unique_ptr<Kept> kept(new Kept{std::move(owner), untold});
     const auto finalize = [](napi_env env, void*, void* hint) {
       const std::unique_ptr<Kept> kept(static_cast<Kept*>(hint));
       ExternalCount::Change(env, kept->untold);
@@ -41,6 +51,7 @@ Napi::Value BufferToJs(Napi::Env env, std::unique_ptr<Owner> owner, const void* 
       return Napi::Value(env, buffer);
     }
     // A runtime that has no memory but its own.
+    owner = std::move(kept->owner);
     napi_value refused;
     napi_get_and_clear_last_exception(env, &refused);
   }
@@ -69,14 +80,22 @@ Napi::Value ViewOf(Napi::Env env, Napi::Value buffer, size_t count) {
 
 // The elements of a vector or string as a typed array.
 template <typename Column>
-Napi::Value ColumnToJs(Napi::Env env, Column column) {
+Napi::Value ColumnToJs(Napi::Env env, Column column, Told told = Told::kAll) {
   using Element = typename Column::value_type;
   static_assert(sizeof(Element) == 1 || TypedArrayOf<Element>() != napi_uint8_array);
   auto owner = std::make_unique<Column>(std::move(column));
   const Column& elements = *owner;
   const size_t count = elements.size();
   const void* const data = elements.data();
-  return ViewOf<Element>(env, BufferToJs(env, std::move(owner), data, count * sizeof(Element)), count);
+  return ViewOf<Element>(env, BufferToJs(env, std::move(owner), data, count * sizeof(Element), told), count);
+}
+
+// Bytes that were written, as a Uint8Array.
+inline Napi::Value BytesToJs(Napi::Env env, WrittenBytes bytes, Told told) {
+  auto owner = std::make_unique<WrittenBytes>(std::move(bytes));
+  const size_t size = owner->size;
+  const uint8_t* const data = owner->data.get();
+  return ViewOf<uint8_t>(env, BufferToJs(env, std::move(owner), data, size, told), size);
 }
 
 }  // namespace tensor_checkpoint

@@ -5,24 +5,22 @@
 #include <memory>
 #include <utility>
 
-#include "binding/arrays_to_js.h"
 #include "binding/node_api.h"
 #include "binding/whole_number.h"
 #include "binding/wrong_arguments.h"
-#include "format/wire_writer.h"
 
 namespace tensor_checkpoint {
 
 // `Encoder` of src/native/contract-encode.ts: what JS has of something that is made piece by piece. `Making` has Write(), which
-// says whether there is more to do, ok(), and Finish(). It lives until it is finished, or as long as JS has the functions, and is
-// used by their thread.
+// says whether there is more to do, ok(), which is false where kFailure says why, and Finish(). It lives until it is finished,
+// or as long as JS has the functions, and is used by their thread.
 template <typename Making>
 Napi::Value EncoderToJs(Napi::Env env, std::unique_ptr<Making> making) {
   struct State {
     std::unique_ptr<Making> making;
     bool done = false;
   };
-  const auto state = std::make_shared<State>(std::move(making));
+  const auto state = std::make_shared<State>(State{std::move(making)});
   Napi::Object encoder = Napi::Object::New(env);
   encoder.Set("write", Napi::Function::New(env, [state](const Napi::CallbackInfo& call) -> Napi::Value {
                 Napi::Env env = call.Env();
@@ -40,18 +38,10 @@ Napi::Value EncoderToJs(Napi::Env env, std::unique_ptr<Making> making) {
                 if (state->making == nullptr || !state->done) return WrongArguments(env);
                 const auto making = std::move(state->making);
                 if (making->ok()) return making->Finish(env);
-                Napi::RangeError::New(env, "native encoder: there is not enough memory, or the names take more than 4 GiB")
-                    .ThrowAsJavaScriptException();
+                Napi::RangeError::New(env, Making::kFailure).ThrowAsJavaScriptException();
                 return env.Undefined();
               }));
   return encoder;
-}
-
-inline Napi::Value BytesToJs(Napi::Env env, WrittenBytes bytes) {
-  auto owner = std::make_unique<WrittenBytes>(std::move(bytes));
-  const size_t size = owner->size;
-  const uint8_t* const data = owner->data.get();
-  return ViewOf<uint8_t>(env, BufferToJs(env, std::move(owner), data, size), size);
 }
 
 }  // namespace tensor_checkpoint

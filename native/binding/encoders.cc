@@ -16,6 +16,8 @@
 namespace tensor_checkpoint {
 namespace {
 
+constexpr char kNoMemory[] = "native encoder: there is not enough memory";
+
 struct IndexColumns {
   IndexColumns(JsReader& js, Napi::Object columns)
       : keys(js.Texts(js.Member(columns, "keys"))),
@@ -67,6 +69,8 @@ Napi::Value SealsToJs(Napi::Env env, const std::vector<SortedTable::Seal>& seals
 // What it is made from stays where it is, because the object is kept alive.
 class Index {
  public:
+  static constexpr const char* kFailure = kNoMemory;
+
   Index(Napi::Object columns, const IndexColumns& entries)
       : held_(Napi::Persistent(columns)), entries_(entries), checksum_at_(entries.order.size()), index_(entries.shards) {}
 
@@ -80,9 +84,9 @@ class Index {
   Napi::Value Finish(Napi::Env env) {
     SortedTable& table = index_.table();
     Napi::Object encoded = Napi::Object::New(env);
-    encoded.Set("checksumAt", ColumnToJs(env, std::move(checksum_at_)));
+    encoded.Set("checksumAt", ColumnToJs(env, std::move(checksum_at_), Told::kPart));
     encoded.Set("seals", SealsToJs(env, table.seals()));
-    encoded.Set("bytes", BytesToJs(env, table.Take()));
+    encoded.Set("bytes", BytesToJs(env, table.Take(), Told::kPart));
     return encoded;
   }
 
@@ -121,11 +125,13 @@ Napi::Value EncodeIndex(const Napi::CallbackInfo& info) {
 // Likewise.
 class Graph {
  public:
+  static constexpr const char* kFailure = kNoMemory;
+
   Graph(Napi::Object columns, const GraphColumns& graph, size_t room) : held_(Napi::Persistent(columns)), writer_(graph, room) {}
 
   bool Write(Napi::Env, size_t count) { return writer_.Write(count); }
   bool ok() const { return writer_.ok(); }
-  Napi::Value Finish(Napi::Env env) { return BytesToJs(env, writer_.Take()); }
+  Napi::Value Finish(Napi::Env env) { return BytesToJs(env, writer_.Take(), Told::kPart); }
 
  private:
   const Napi::ObjectReference held_;

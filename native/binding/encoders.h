@@ -5,9 +5,9 @@
 
 namespace tensor_checkpoint {
 
-// `EncoderAddon` of src/native/contract-encode.ts: what is made of strings and columns of texts,
+// `encodeTexts`, `sortTexts` and `encodeKeys` of src/native/contract-encode.ts.
 void ExportTextEncoders(Napi::Env env, Napi::Object exports);
-// and the index and the graph.
+// `encodeIndex` and `encodeGraph`.
 void ExportEncoders(Napi::Env env, Napi::Object exports);
 
 }  // namespace tensor_checkpoint

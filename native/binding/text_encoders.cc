@@ -15,15 +15,19 @@ namespace {
 
 Napi::Value TextsToJs(Napi::Env env, TextColumnWriter& texts) {
   Napi::Object column = Napi::Object::New(env);
-  column.Set("text", BytesToJs(env, texts.TakeText()));
-  column.Set("start", ColumnToJs(env, texts.TakeStart()));
+  column.Set("text", BytesToJs(env, texts.TakeText(), Told::kPart));
+  column.Set("start", ColumnToJs(env, texts.TakeStart(), Told::kPart));
   return column;
 }
 
+constexpr char kTooMuchText[] = "native encoder: there is not enough memory, or the texts take more than 4 GiB";
+
 // The strings of an array as a column.
-class Texts {
+class Strings {
  public:
-  explicit Texts(Napi::Array strings) : strings_(Napi::Persistent(strings.As<Napi::Object>())), count_(strings.Length()) {}
+  static constexpr const char* kFailure = kTooMuchText;
+
+  explicit Strings(Napi::Array strings) : strings_(Napi::Persistent(strings.As<Napi::Object>())), count_(strings.Length()) {}
 
   bool Write(Napi::Env env, size_t count) {
     const napi_value strings = strings_.Value();
@@ -63,12 +67,14 @@ class Texts {
 Napi::Value EncodeTexts(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (info.Length() < 1 || !info[0].IsArray()) return WrongArguments(env);
-  return EncoderToJs(env, std::make_unique<Texts>(info[0].As<Napi::Array>()));
+  return EncoderToJs(env, std::make_unique<Strings>(info[0].As<Napi::Array>()));
 }
 
 // What it is made from stays where it is, because the object is kept alive.
 class Keys {
  public:
+  static constexpr const char* kFailure = kTooMuchText;
+
   Keys(Napi::Object columns, const PathColumns& parts, const TextColumn& others)
       : held_(Napi::Persistent(columns)), keys_(parts), others_(others) {}
 
@@ -112,6 +118,8 @@ Napi::Value EncodeKeys(const Napi::CallbackInfo& info) {
 // Likewise.
 class Order {
  public:
+  static constexpr const char* kFailure = "";
+
   Order(Napi::Object column, const TextColumn& texts) : held_(Napi::Persistent(column)), order_(texts) {}
 
   bool Write(Napi::Env, size_t count) { return order_.Sort(count); }

@@ -12,7 +12,8 @@
 
 namespace tensor_checkpoint {
 
-// The keys of an index. They are found by open addressing: a slot holds a row + 1, or 0. TypeScript's IndexTable looks them up in the same way.
+// The keys of an index. They are found by open addressing: a slot holds a row + 1, or 0. TypeScript's IndexTable looks them up
+// in the same way.
 // Whoever makes up an index can't know the seed, and so not which of its keys meet in a slot.
 struct KeyTable {
   TextColumn keys;

@@ -69,7 +69,7 @@ std::string GraphOf(int32_t nodes) {
     value_start.push_back(static_cast<int32_t>(attributes.size()));
     slot_start.push_back(static_cast<int32_t>(slots.size()));
   }
-  Texts child_names, attribute_names, keys, slot_names;
+  OwnedTexts child_names, attribute_names, keys, slot_names;
   attribute_names.Add("VARIABLE_VALUE");
   for (size_t row = 0; row < child_ids.size(); ++row) child_names.Add("child" + std::to_string(row));
   for (size_t row = 0; row < attributes.size(); ++row) keys.Add("layers/" + std::to_string(100000 + row) + "/kernel");

@@ -31,8 +31,7 @@ struct TextColumn {
   }
 };
 
-// Writes a TextColumn. Beyond 4 GiB, or where there is no memory, it drops what comes and is no longer ok(). One owner, not
-// synchronized.
+// Writes a TextColumn. No longer ok() beyond 4 GiB, or where there is no memory for the text. One owner, not synchronized.
 class TextColumnWriter {
  public:
   // To the text of the next row.

@@ -23,10 +23,10 @@ std::vector<std::string> Rows(const TextColumn& column) {
 
 TEST(TextColumnTest, HoldsItsRowsAlsoEmptyOnes) {
   const std::vector<std::string> texts{"", "a", "", std::string("\0b", 2), "long " + std::string(5000, 'x')};
-  const Texts column(texts);
+  const OwnedTexts column(texts);
   EXPECT_TRUE(column.view().Valid());
   EXPECT_EQ(Rows(column.view()), texts);
-  EXPECT_EQ(Texts().view().size(), 0u);
+  EXPECT_EQ(OwnedTexts().view().size(), 0u);
 }
 
 TEST(TextColumnTest, IsNotValidWithoutAnEndOrBeyondItsText) {
@@ -52,7 +52,7 @@ TEST(TextOrderTest, OrdersByBytesWhateverTheNumberOfRowsAndThePieces) {
       // Bytes from 0x80 on come after ASCII; one may be the beginning of another.
       texts.push_back(std::string(random() % 3, static_cast<char>(random())) + std::to_string(i * 7919 % count));
     }
-    const Texts column(texts);
+    const OwnedTexts column(texts);
     std::vector<std::string> wanted = texts;
     std::ranges::sort(wanted);
     const bool repeats = std::ranges::adjacent_find(wanted) != wanted.end();
@@ -76,7 +76,7 @@ TEST(TextOrderTest, FindsTheOneTextThatIsThereTwiceHoweverFarApart) {
     const size_t a = random() % 2000, b = random() % 2000;
     texts[a] = texts[b];
     std::optional<uint32_t> repeated;
-    Sorted(Texts(texts).view(), 64, repeated);
+    Sorted(OwnedTexts(texts).view(), 64, repeated);
     ASSERT_EQ(repeated.has_value(), a != b);
     EXPECT_TRUE(!repeated || *repeated == a || *repeated == b);
   }
@@ -86,12 +86,12 @@ TEST(TextOrderTest, FindsTheOneTextThatIsThereTwiceHoweverFarApart) {
 struct Tree {
   std::vector<int32_t> above{0, 0, 0, 1, -1 - 2};
   std::vector<int32_t> name{0, 0, 1, 2, 0};
-  Texts edges{{"a.b/c", "opt", "kernel"}};
+  OwnedTexts edges{{"a.b/c", "opt", "kernel"}};
   std::vector<int32_t> variables{3};
-  Texts slots{{"m.0"}};
+  OwnedTexts slots{{"m.0"}};
   std::vector<int32_t> value_start{0, 1, 1, 1, 2, 3};
   std::vector<uint32_t> attributes{1, 0, 0};
-  Texts suffixes{{"/.ATTRIBUTES/VARIABLE_VALUE", "/.ATTRIBUTES/py_state"}};
+  OwnedTexts suffixes{{"/.ATTRIBUTES/VARIABLE_VALUE", "/.ATTRIBUTES/py_state"}};
 
   PathColumns columns() const {
     return {above, name, edges.view(), variables, slots.view(), value_start, attributes, suffixes.view()};

@@ -10,9 +10,9 @@
 namespace tensor_checkpoint {
 
 // The texts of a column, in memory of its own.
-class Texts {
+class OwnedTexts {
  public:
-  explicit Texts(const std::vector<std::string>& texts = {}) {
+  explicit OwnedTexts(const std::vector<std::string>& texts = {}) {
     for (const std::string& text : texts) Add(text);
   }
 

@@ -54,7 +54,7 @@ UringFileSystem::~UringFileSystem() {
 
 void UringFileSystem::Submit(const IoRequest& request, IoDone done) {
   if (!request.direct || request.kind == IoRequest::Kind::kSync) return PosixFileSystem::Submit(request, std::move(done));
-  auto pending = std::make_unique<Pending>(request, std::move(done));
+  std::unique_ptr<Pending> pending(new Pending{request, std::move(done)});
   bool wake;
   {
     std::lock_guard lock(mutex_);

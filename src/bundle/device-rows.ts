@@ -1,6 +1,7 @@
 import { invalidArgument } from '../errors.ts';
 import { type DeviceTable, NO_STREAM } from '../native/contract.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
+import type { Keyed } from './types.ts';
 
 /** Collects the rows of a program's {@link DeviceTable}, and what must stay alive with them. */
 export class DeviceRows {
@@ -10,9 +11,10 @@ export class DeviceRows {
   readonly #owners = new Set<object>();
 
   /** The row of this memory's device and stream. */
-  add({ device, stream, owner }: DeviceMemory, key: string): number {
-    const handle = stream === undefined ? NO_STREAM : addressNumber(stream, 'stream', key);
+  add({ device, stream, owner }: DeviceMemory, keyed: Keyed): number {
+    const handle = stream === undefined ? NO_STREAM : addressNumber(stream, 'stream', keyed);
     if (!Number.isInteger(device) || device < 0 || device > 0xffff) {
+      const { key } = keyed;
       throw invalidArgument(`'${key}': a device is a whole number from 0, given ${String(device)}.`, { key });
     }
     if (owner !== undefined) this.#owners.add(owner);
@@ -37,8 +39,9 @@ export class DeviceRows {
 }
 
 /** Addresses and handles travel as doubles. */
-export function addressNumber(value: bigint | number, what: string, key: string): number {
+export function addressNumber(value: bigint | number, what: string, keyed: Keyed): number {
   const given = Number(value);
   if (Number.isSafeInteger(given) && given >= 0) return given;
+  const { key } = keyed;
   throw invalidArgument(`'${key}': a ${what} is a whole number below 2^53, given ${String(value)}.`, { key });
 }

@@ -51,8 +51,9 @@ export function* fillPlan(
         source[tensor] = other.bytes.byteOffset;
       } else if (other.kind === 'device') {
         kind[tensor] = ExtentKind.cudaDevice;
-        buffer[tensor] = devices.add(other, keys.at(entry));
-        source[tensor] = addressNumber(other.pointer, 'device address', keys.at(entry));
+        const keyed = keys.keyed(entry);
+        buffer[tensor] = devices.add(other, keyed);
+        source[tensor] = addressNumber(other.pointer, 'device address', keyed);
       } else {
         kind[tensor] = ExtentKind.pinnedMemory;
         source[tensor] = other.address;

@@ -1,6 +1,7 @@
 import { invalidArgument } from '../errors.ts';
 import { encodeTexts, sortTexts, type TextColumn } from '../native/encode.ts';
 import type { Steps, Turns } from '../steps.ts';
+import type { Keyed } from './types.ts';
 
 /** The keys of the tensors of a checkpoint, in UTF-8: a million strings would weigh on every garbage collection. */
 export class KeyColumn implements TextColumn {
@@ -27,10 +28,19 @@ export class KeyColumn implements TextColumn {
     return bufferOf(this.text).toString('utf8', this.start[row], this.start[row + 1]);
   }
 
+  /** The key of a row for whoever needs it for a message only. */
+  keyed(row: number): Keyed {
+    const at = () => this.at(row);
+    return {
+      get key() {
+        return at();
+      },
+    };
+  }
+
   equals(other: KeyColumn): boolean {
     if (this === other) return true;
-    if (this.length !== other.length || !bufferOf(this.text).equals(other.text)) return false;
-    return this.start.every((start, row) => start === other.start[row]);
+    return bufferOf(this.text).equals(other.text) && bufferOf(this.start).equals(bufferOf(other.start));
   }
 
   /** @returns the rows in the order of their keys. @throws CheckpointError INVALID_ARGUMENT where two keys are the same. */
@@ -54,6 +64,6 @@ function checkKey(key: string): void {
   }
 }
 
-function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array | Uint32Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength);
 }

@@ -70,10 +70,10 @@ export class LoadBuilder {
     if (into === null) {
       extents.buffer[row] = NO_BUFFER;
     } else if ('kind' in into) {
-      const key = this.keyOf(this.#tensors.length - 1);
+      const keyed = this.#tensors.at(-1)!;
       extents.kind[row] = ExtentKind.cudaDevice;
-      extents.buffer[row] = this.#devices.add(into, key);
-      extents.target[row] = addressNumber(into.pointer, 'device address', key) + targetOffset;
+      extents.buffer[row] = this.#devices.add(into, keyed);
+      extents.target[row] = addressNumber(into.pointer, 'device address', keyed) + targetOffset;
     } else {
       extents.buffer[row] = this.#memory.numberOf(into);
       extents.target[row] = into.byteOffset + targetOffset;

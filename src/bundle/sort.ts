@@ -6,7 +6,7 @@ export type Compare = (a: number, b: number) => number;
 /**
  * The numbers 0 … count − 1 in the order of `compare`, equal items in their own order. A natural merge sort: what is in
  * order already costs a look, and between its pieces the event loop may turn, which within Array.prototype.sort it
- * couldn't for a second where there are a million keys.
+ * couldn't for a second where there are a million tensors.
  */
 export function* sortedNumbers(count: number, compare: Compare, turns: Turns): Steps<Uint32Array> {
   let from = new Uint32Array(count);

@@ -41,8 +41,8 @@ export interface CheckpointOptions {
  * ```
  *
  * Operations of one Checkpoint run one after the other, in the order in which they were called. A write that has
- * nothing to wait for has captured its values when the call returns (above 4096 objects, or entries of arrays and plain
- * objects: when it resolves). One of up to 256 values is on its way by then, too; of more, planning takes up to two
+ * nothing to wait for has captured its values when the call returns (above 4096 objects, or entries of all arrays and
+ * plain objects together: when it resolves). One of up to 256 values is on its way by then, too; of more, planning takes up to two
  * milliseconds of the caller's turn, and the rest waits for the event loop to turn.
  */
 export class Checkpoint {

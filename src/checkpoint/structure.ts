@@ -1,5 +1,6 @@
 import { KeyColumn } from '../bundle/key-column.ts';
 import { HEAD_BYTES, type StoredStrings, storedInPlace } from '../bundle/strings.ts';
+import { describeValue, invalidArgument } from '../errors.ts';
 import { encodeGraph, encodeKeys, encodeTexts } from '../native/encode.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { attributeKey, attributeName, OBJECT_GRAPH_KEY } from './keys.ts';
@@ -83,11 +84,17 @@ function* attributesOf(tree: ObjectTree, turns: Turns): Steps<Pick<Structure, 'a
     for (let row = first; row < end; row++) {
       const { attribute } = tree.values.at(row);
       const number = numbers.get(attribute) ?? numbers.size;
-      if (number === numbers.size) numbers.set(attribute, number);
+      if (number === numbers.size) numbers.set(checkedAttribute(attribute), number);
       attributes[row] = number;
     }
   });
   return { attributes, attributeNames: [...numbers.keys()] };
+}
+
+/** Names were checked in the walk; those of attributes are few, and come from adapters. */
+function checkedAttribute(attribute: string): string {
+  if (typeof attribute === 'string' && attribute.isWellFormed()) return attribute;
+  throw invalidArgument(`An attribute must be well-formed Unicode, given ${describeValue(attribute)}.`);
 }
 
 function* isSame(tree: ObjectTree, last: Structure, turns: Turns): Steps<boolean> {

@@ -33,6 +33,7 @@ export class TreeWalk {
   readonly #innerEdges = NumberColumn.int32();
   /** What the lists found so far hold, as long as that isn't much. */
   #listed = 0;
+  #kept: { readonly id: number; readonly list: ChildList } | undefined;
   /** The node being visited, the last one that was prepared, its children, and how many of them were visited. */
   #id = 0;
   #prepared = -1;
@@ -74,6 +75,15 @@ export class TreeWalk {
     if (this.#isLarge && this.#options.turns.due) yield this.#options.turns.next();
   }
 
+  /**
+   * Counts what the node last added holds: that a tree is large is known before so many of its objects were visited, in
+   * code that is cold at a first save. To list a large object takes long, so the list that shows it is kept for its visit.
+   */
+  #count(list: ChildList): void {
+    this.#listed += list.length;
+    if (this.#isLarge) this.#kept = { id: this.#nodes.length - 1, list };
+  }
+
   get #isLarge(): boolean {
     const { visitedAtOnce = VISITED_AT_ONCE } = this.#options;
     return this.#nodes.length > visitedAtOnce || this.#listed > visitedAtOnce;
@@ -83,9 +93,8 @@ export class TreeWalk {
     const isInner =
       node.list !== undefined || node.children !== undefined || node.prepare !== undefined || node.slots !== undefined;
     if (isInner) this.#inner.push(this.#nodes.length);
-    // That a tree is large is known before so many of its objects were visited, in code that is cold at a first save.
-    if (node.list !== undefined && !this.#isLarge) this.#listed += node.list().length;
     this.#nodes.push(node);
+    if (node.list !== undefined && !this.#isLarge) this.#count(node.list());
   }
 
   /** Visits a piece; stops where a node has to be waited for. */
@@ -96,7 +105,7 @@ export class TreeWalk {
         const node = this.#nodes.at(this.#id);
         const preparing = this.#prepare(node);
         if (preparing !== undefined) return preparing;
-        this.#children = childrenOf(node, this.#where);
+        this.#children = this.#kept?.id === this.#id ? this.#kept.list : childrenOf(node, this.#where);
         this.#visited = 0;
       }
       const { length } = this.#children;

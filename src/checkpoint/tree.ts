@@ -45,7 +45,7 @@ export interface WalkOptions {
 
 /**
  * So many objects are visited, and their values captured, in one turn of the event loop: they are saved as they are at
- * one moment. Those of larger trees over several turns: trees of more objects, or whose arrays and plain objects hold more.
+ * one moment. Those of larger trees over several turns: trees of more objects, or whose arrays and plain objects hold more together.
  */
 export const VISITED_AT_ONCE = 2 ** 12;
 

@@ -37,8 +37,8 @@ import { shouldSave } from './save-decision.ts';
  *
  * Saves, restores and close() run one after the other, in the order in which they were called. A save that has none of
  * them before it is on its way when begin() returns, and commits even if JavaScript never yields again. save() captures
- * the values before it returns too (above 4096 objects, or entries of arrays and plain objects: over several turns of the
- * event loop, before it resolves), but above 256 values it plans for two milliseconds of the caller's turn at most: what is
+ * the values before it returns too (above 4096 objects, or entries of all arrays and plain objects together: over several
+ * turns of the event loop, before it resolves), but above 256 values it plans for two milliseconds of the caller's turn at most: what is
  * left then waits for the event loop to turn.
  * See {@link ManagerEvents} for the events.
  */

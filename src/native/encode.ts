@@ -17,7 +17,7 @@ export type { EncodedIndex, TextColumn };
 /** Rows that are done before the event loop may turn: a fraction of a millisecond. */
 const PIECE = 512;
 
-/** Strings whose Unicode is well-formed, as UTF-8. */
+/** Strings as UTF-8. Their Unicode must be well-formed: what isn't becomes U+FFFD. */
 export const encodeTexts = steps((addon, strings: readonly string[]) => addon.encodeTexts(strings));
 export const sortTexts = steps((addon, texts: TextColumn) => addon.sortTexts(texts));
 export const encodeKeys = steps((addon, columns: PathColumns) => addon.encodeKeys(columns));

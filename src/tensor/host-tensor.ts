@@ -65,17 +65,14 @@ export function hostTensorNumber(value: object): number {
 }
 
 /**
- * Has what a layer above keeps with each tensor of fixed width made together with the tensor. There is one such layer. A
- * million small objects that a save makes of old tensors are moved by one garbage collection after the other, 20 ms each.
+ * Has what the layer above keeps with each tensor of fixed width made with it: a million small objects that a save makes of
+ * old tensors are moved by one garbage collection after the other, 20 ms each.
  */
 export function makeWithTensors(make: (tensor: HostTensor) => object): void {
   madeWithEach = make;
 }
 
-/**
- * What a layer above keeps with a tensor, made now where it wasn't made with it. A WeakMap of a million tensors would do the
- * same, and weigh on every garbage collection.
- */
+/** What that layer keeps with a tensor, made now where it wasn't made with it. A WeakMap would weigh on every collection. */
 export function keptWith<T extends object>(tensor: HostTensor, make: (tensor: HostTensor) => T): T {
   return keptBy(tensor, make);
 }

@@ -11,11 +11,11 @@ function memory(init: Partial<DeviceMemory> = {}): DeviceMemory {
 describe('rows of devices', () => {
   test('tensors of one device and stream share a row', () => {
     const rows = new DeviceRows();
-    expect(rows.add(memory(), 'a')).toBe(0);
-    expect(rows.add(memory({ stream: 5n }), 'b')).toBe(1);
-    expect(rows.add(memory({ stream: 5 }), 'c')).toBe(1);
-    expect(rows.add(memory({ device: 1 }), 'd')).toBe(2);
-    expect(rows.add(memory({ stream: 0 }), 'e')).toBe(3);
+    expect(rows.add(memory(), { key: 'a' })).toBe(0);
+    expect(rows.add(memory({ stream: 5n }), { key: 'b' })).toBe(1);
+    expect(rows.add(memory({ stream: 5 }), { key: 'c' })).toBe(1);
+    expect(rows.add(memory({ device: 1 }), { key: 'd' })).toBe(2);
+    expect(rows.add(memory({ stream: 0 }), { key: 'e' })).toBe(3);
     expect(rows.fields().devices).toEqual({
       ordinal: Uint32Array.of(0, 0, 1, 0),
       stream: Float64Array.of(NO_STREAM, 5, NO_STREAM, 0),
@@ -25,8 +25,8 @@ describe('rows of devices', () => {
   test('owners are kept, each once', () => {
     const rows = new DeviceRows();
     const owner = {};
-    rows.add(memory({ owner }), 'a');
-    rows.add(memory({ owner }), 'b');
+    rows.add(memory({ owner }), { key: 'a' });
+    rows.add(memory({ owner }), { key: 'b' });
     expect(rows.fields().owners).toEqual([owner]);
   });
 
@@ -40,7 +40,7 @@ describe('rows of devices', () => {
     ['a stream beyond 2^53', { stream: 2n ** 60n }],
     ['a negative stream', { stream: -1n }],
   ])('%s is refused, naming the key', (_, init) => {
-    expect(() => new DeviceRows().add(memory(init), 'layer/kernel')).toThrow(
+    expect(() => new DeviceRows().add(memory(init), { key: 'layer/kernel' })).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT', key: 'layer/kernel' }),
     );
   });

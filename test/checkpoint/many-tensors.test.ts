@@ -132,6 +132,25 @@ describe('a state of thousands of tensors', () => {
     });
   });
 
+  it('has its large objects listed once', async () => {
+    for (const [count, most] of [
+      [10, 2],
+      [5000, 1],
+    ] as const) {
+      const tensor = floats(1);
+      let listed = 0;
+      const object = Object.fromEntries(Array.from({ length: count }, (_, i) => [`weight${i}`, tensor]));
+      const watched = new Proxy(object, {
+        ownKeys(target) {
+          listed++;
+          return Reflect.ownKeys(target);
+        },
+      });
+      await new Checkpoint({ watched }).write(join(directory(), 'x'));
+      expect(listed, `${count}`).toBeLessThanOrEqual(most);
+    }
+  });
+
   it('is submitted at once where that is asked for', async () => {
     const checkpoint = new Checkpoint({ layers: layers((i) => i) });
     const handle = checkpoint.beginWrite(join(directory(), 'x'), { storeSaveCounter: false, atOnce: true });

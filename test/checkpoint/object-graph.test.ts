@@ -117,6 +117,19 @@ describe('the graph of a tree is TensorFlow’s for the same objects', () => {
     ]);
   });
 
+  it('never an attribute that can not be stored', () => {
+    const value = (attribute: string) => ({ attribute, dtype: 'float32' as const, shape: [], capture: neverCaptured });
+    const owner = { isOwner: true };
+    const withValues = (...attributes: string[]) => {
+      const values = () => attributes.map(value);
+      const node = { identity: owner, description: 'owner', values };
+      const adapt = (given: object) => (given === owner ? node : undefined);
+      return () => nodesOfTree({ owner }, { adapters: [{ adapt } as unknown as Adapter] });
+    };
+    expect(withValues('a\ud800')).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    expect(withValues(7 as unknown as string)).toThrow(/must be well-formed Unicode, given/);
+  });
+
   it('objects that refer to each other', () => {
     const a = { checkpointChildren: (): Record<string, unknown> => ({ b }) };
     const b = { checkpointChildren: (): Record<string, unknown> => ({ a, value: floats(2.5) }) };
