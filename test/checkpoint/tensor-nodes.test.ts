@@ -1,7 +1,11 @@
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Checkpoint } from '../../src/checkpoint/index.ts';
 import { tensorNode } from '../../src/checkpoint/tensor-nodes.ts';
 import { HostTensor, keptWith } from '../../src/tensor/host-tensor.ts';
+import { testDirectories } from '../support/directory.ts';
+
+const directory = testDirectories();
 
 const never = (): never => {
   throw new Error('it is there already');
@@ -25,7 +29,7 @@ it('two values of one object under the same attribute are told by their key', as
   const node = { identity: owner, description: 'owner', values: () => [value, value] };
   const adapter = { name: 'test', adapt: (given: unknown) => (given === owner ? node : undefined) };
   const checkpoint = new Checkpoint({ owner }, { adapters: [adapter] });
-  await expect(checkpoint.write('/nowhere/x')).rejects.toMatchObject({
+  await expect(checkpoint.write(join(directory(), 'x'))).rejects.toMatchObject({
     code: 'INVALID_ARGUMENT',
     key: 'owner/.ATTRIBUTES/a',
   });
