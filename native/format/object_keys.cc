@@ -57,7 +57,8 @@ void ObjectKeys::AppendPath(int32_t id) {
   }
 }
 
-// `.` → `..`, `/` → `.S`: no two names become the same, and none begins like `.ATTRIBUTES`.
+// By the rules of src/checkpoint/keys.ts: `.` → `..`, `/` → `.S`. No two names become the same, and none begins like
+// `.ATTRIBUTES`.
 void ObjectKeys::AppendName(std::string_view name) {
   for (;;) {
     const size_t plain = std::min(name.find_first_of("./"), name.size());

@@ -89,6 +89,20 @@ describe('a Checkpoint of what it can not save', () => {
       }
     },
   );
+
+  it('refuses two values of one object under the same attribute, and names their key', async () => {
+    const owner = {};
+    const source = { kind: 'memory' as const, bytes: new Uint8Array(1) };
+    const destination = { kind: 'memory' as const, bytes: source.bytes };
+    const value = { attribute: 'a', dtype: 'uint8' as const, shape: [1], capture: () => ({ source }), destination };
+    const node = { identity: owner, description: 'owner', values: () => [value, value] };
+    const adapter = { name: 'test', adapt: (given: unknown) => (given === owner ? node : undefined) };
+    const checkpoint = new Checkpoint({ owner }, { adapters: [adapter] });
+    await expect(checkpoint.write(join(directory(), 'x'))).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      key: 'owner/.ATTRIBUTES/a',
+    });
+  });
 });
 
 describe('an aborted save', () => {
