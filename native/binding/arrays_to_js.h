@@ -21,7 +21,7 @@ namespace tensor_checkpoint {
 // How much of its memory V8 is told of: it collects garbage for what it is told of.
 enum class Told {
   kAll,
-  // Of what lives as long as the structure of a checkpoint.
+  // Of what a save is made of: one byte in ExternalCount::kPart.
   kPart,
 };
 
@@ -31,7 +31,6 @@ Napi::Value BufferToJs(Napi::Env env, std::unique_ptr<Owner> owner, const void* 
   // Below, a copy costs less than an owner. Node 20 has no larger external buffers.
   constexpr size_t kCopied = 1 << 16;
   constexpr size_t kMost = std::numeric_limits<uint32_t>::max();
-  constexpr size_t kPart = 4;
   struct Kept {
     std::unique_ptr<Owner> owner;
     int64_t untold;
@@ -39,7 +38,7 @@ Napi::Value BufferToJs(Napi::Env env, std::unique_ptr<Owner> owner, const void* 
   napi_value buffer = nullptr;
   if (bytes >= kCopied && bytes <= kMost) {
     const bool in_part = told == Told::kPart && ExternalCount::MayBeLess(env);
-    const auto untold = static_cast<int64_t>(in_part ? bytes - bytes / kPart : 0);
+    const auto untold = static_cast<int64_t>(in_part ? bytes - bytes / ExternalCount::kPart : 0);
     std::unique_ptr<Kept> kept(new Kept{std::move(owner), untold});
     const auto finalize = [](napi_env env, void*, void* hint) {
       const std::unique_ptr<Kept> kept(static_cast<Kept*>(hint));

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "binding/native_bytes.h"
 #include "binding/whole_number.h"
 
 namespace tensor_checkpoint {
@@ -80,7 +81,8 @@ Status ExtentColumns::Row(size_t row, const BufferTable& buffers, const Counts& 
 BlobColumns BlobColumns::FromJs(JsReader& reader, Napi::Object object, Blob& blob) {
   BlobColumns columns;
   blob.temporary_path = reader.Path(reader.Get(object, "temporaryPath"));
-  columns.bytes_ = reader.Bytes(object, "bytes");
+  const auto native = NativeBytesFromJs(reader.Get(object, "bytes"));
+  columns.bytes_ = native ? *native : reader.Bytes(object, "bytes");
   if (Napi::Value value = reader.Get(object, "values"); !value.IsUndefined()) {
     Napi::Object values = reader.Object(value, "values");
     columns.value_position_ = reader.Doubles(values, "position");

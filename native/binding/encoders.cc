@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -9,8 +10,10 @@
 #include "binding/arrays_to_js.h"
 #include "binding/encoder_to_js.h"
 #include "binding/js_reader.h"
+#include "binding/native_bytes.h"
 #include "format/bundle_index.h"
 #include "format/object_graph.h"
+#include "format/stored_string.h"
 #include "format/text_column.h"
 
 namespace tensor_checkpoint {
@@ -86,7 +89,7 @@ class Index {
     Napi::Object encoded = Napi::Object::New(env);
     encoded.Set("checksumAt", ColumnToJs(env, std::move(checksum_at_), Told::kPart));
     encoded.Set("seals", SealsToJs(env, table.seals()));
-    encoded.Set("bytes", BytesToJs(env, table.Take(), Told::kPart));
+    encoded.Set("bytes", NativeBytesToJs(env, table.Take()));
     return encoded;
   }
 
@@ -122,20 +125,37 @@ Napi::Value EncodeIndex(const Napi::CallbackInfo& info) {
   return EncoderToJs(env, std::make_unique<Index>(columns, entries));
 }
 
-// Likewise.
+// Likewise. First the graph is written, then it is summed as the string tensor that it is.
 class Graph {
  public:
   static constexpr const char* kFailure = kNoMemory;
 
-  Graph(Napi::Object columns, const GraphColumns& graph, size_t room) : held_(Napi::Persistent(columns)), writer_(graph, room) {}
+  Graph(Napi::Object columns, const GraphColumns& graph)
+      : held_(Napi::Persistent(columns)), writer_(graph, StoredString::kMaxHead) {}
 
-  bool Write(Napi::Env, size_t count) { return writer_.Write(count); }
+  bool Write(Napi::Env, size_t count) {
+    if (!stored_) {
+      if (writer_.Write(count)) return true;
+      if (!writer_.ok()) return false;
+      stored_.emplace(writer_.Take());
+    }
+    return stored_->Sum(count * kSummed);
+  }
   bool ok() const { return writer_.ok(); }
-  Napi::Value Finish(Napi::Env env) { return BytesToJs(env, writer_.Take(), Told::kPart); }
+  Napi::Value Finish(Napi::Env env) {
+    Napi::Object encoded = Napi::Object::New(env);
+    encoded.Set("checksum", Napi::Number::New(env, stored_->checksum()));
+    encoded.Set("bytes", NativeBytesToJs(env, stored_->Take(), stored_->start()));
+    return encoded;
+  }
 
  private:
+  // Bytes that are summed in about the time that it takes to write a row.
+  static constexpr size_t kSummed = 512;
+
   const Napi::ObjectReference held_;
   GraphWriter writer_;
+  std::optional<StoredString> stored_;
 };
 
 Napi::Value EncodeGraph(const Napi::CallbackInfo& info) {
@@ -155,10 +175,9 @@ Napi::Value EncodeGraph(const Napi::CallbackInfo& info) {
       .slot_names = js.Texts(js.Member(columns, "slotNames")),
       .slot_ids = js.Integers(columns, "slotIds"),
   };
-  const uint64_t room = js.Number(columns, "room");
   if (js.ok() && !graph.Valid()) js.Fail("the columns of a graph don't fit together");
   if (!js.ok()) return env.Undefined();
-  return EncoderToJs(env, std::make_unique<Graph>(columns, graph, room));
+  return EncoderToJs(env, std::make_unique<Graph>(columns, graph));
 }
 
 }  // namespace

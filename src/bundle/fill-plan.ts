@@ -35,6 +35,7 @@ export function* fillPlan(
 
   const buffers = sources.buffers.slice();
   const devices = new DeviceRows();
+  const owners: object[] = [];
   const others = Array.from(sources.others);
   const strings = count - template.patches.tensor.length;
   const values = { position: new Float64Array(strings), value: new Uint32Array(strings) };
@@ -47,8 +48,15 @@ export function* fillPlan(
         // Not the checksum of the stored bytes, so it isn't native's to patch.
         values.position[string] = checksumAt[tensor]!;
         values.value[string++] = maskCrc(other.checksum);
-        buffer[tensor] = buffers.push(other.bytes.buffer) - 1;
-        source[tensor] = other.bytes.byteOffset;
+        const { bytes } = other;
+        if (bytes instanceof Uint8Array) {
+          buffer[tensor] = buffers.push(bytes.buffer) - 1;
+          source[tensor] = bytes.byteOffset;
+        } else {
+          kind[tensor] = ExtentKind.pinnedMemory;
+          source[tensor] = bytes.address;
+          owners.push(bytes);
+        }
       } else if (other.kind === 'device') {
         kind[tensor] = ExtentKind.cudaDevice;
         const keyed = keys.keyed(entry);
@@ -62,13 +70,15 @@ export function* fillPlan(
   };
   yield* inTurns(turns, others.length, fillOthers);
   const taken = yield* takeBuffers(buffers, turns);
+  const onDevices = devices.fields();
   const paths = Array.from(layout.fileSizes, (_, shard) => dataPath(prefix, shard, layout.shardCount));
   return {
     prefix,
     files: { paths, sizes: layout.fileSizes },
     buffers,
     taken,
-    ...devices.fields(),
+    ...onDevices,
+    owners: [...owners, ...(onDevices.owners ?? [])],
     extents: { ...template.extents, kind, buffer, source },
     tensorCount: count,
     index: { bytes: template.bytes, values, patches: template.patches, seals: template.seals },

@@ -4,30 +4,24 @@
  * lengths, the four bytes and the elements, so it is not that of the stored bytes.
  */
 
+import type { NativeBytes } from '../native/encode.ts';
 import { crc32c } from '../native/engine.ts';
-import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { maskCrc } from './crc.ts';
 import { dataLoss } from './damage.ts';
 import { WireReader } from './wire-reader.ts';
 import { WireWriter } from './wire-writer.ts';
 
-/** A whole string tensor as it is stored, in memory of its own. */
-export interface StoredStrings {
+/** A whole string tensor as it is stored, in memory of its own that doesn't change. */
+export interface StoredStrings<Bytes = Uint8Array | NativeBytes> {
   readonly kind: 'stored';
   /** How many strings. */
   readonly count: number;
-  readonly bytes: Uint8Array;
+  readonly bytes: Bytes;
   /** The entry's, unmasked. */
   readonly checksum: number;
 }
 
-/** What stands before the bytes of a single element, at most. */
-export const HEAD_BYTES = 14;
-
-/** How much is summed before the event loop may turn. Bytes. */
-const PIECE = 2 ** 18;
-
-export function storedStrings(elements: readonly Uint8Array[]): StoredStrings {
+export function storedStrings(elements: readonly Uint8Array[]): StoredStrings<Uint8Array> {
   const { head, checksum } = headOf(elements.map((element) => element.byteLength));
   const bytes = new Uint8Array(elements.reduce((sum, element) => sum + element.byteLength, head.length));
   bytes.set(head);
@@ -40,23 +34,9 @@ export function storedStrings(elements: readonly Uint8Array[]): StoredStrings {
   return { kind: 'stored', count: elements.length, bytes, checksum: sum };
 }
 
-/** A single long element, stored where it is: behind {@link HEAD_BYTES} of room at the beginning of `memory`. */
-export function* storedInPlace(memory: Uint8Array, turns: Turns): Steps<StoredStrings> {
-  const element = memory.subarray(HEAD_BYTES);
-  const { head, checksum } = headOf([element.byteLength]);
-  const bytes = memory.subarray(HEAD_BYTES - head.length);
-  bytes.set(head);
-  let sum = checksum;
-  const add = (from: number, to: number): void => {
-    sum = crc32c(element.subarray(from, to), sum);
-  };
-  yield* inTurns(turns, element.byteLength, add, PIECE);
-  return { kind: 'stored', count: 1, bytes, checksum: sum };
-}
-
 /** What stands before the elements, and the entry's checksum as far as that. */
 function headOf(lengths: readonly number[]): { head: Uint8Array; checksum: number } {
-  const writer = new WireWriter(lengths.length + HEAD_BYTES);
+  const writer = new WireWriter(lengths.length + 4);
   for (const length of lengths) writer.varint(length);
   const ofLengths = crc32c(fixedLengths(lengths));
   writer.fixed32(maskCrc(ofLengths));

@@ -1,5 +1,6 @@
 import type { NativeWarning, Progress, SaveProgram } from '../native/contract.ts';
 import type { KeyColumns } from '../native/decode.ts';
+import type { NativeBytes } from '../native/encode.ts';
 import type { DType } from '../tensor/dtypes.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
@@ -41,7 +42,7 @@ export interface BundlePlan
   readonly prefix: string;
   /** The index file but for checksums. Other plans share its bytes; `values` are those checksums that are known. */
   readonly index: {
-    readonly bytes: Uint8Array;
+    readonly bytes: NativeBytes;
     readonly values: { readonly position: Float64Array; readonly value: Uint32Array };
     readonly patches: { readonly position: Float64Array; readonly tensor: Uint32Array };
     readonly seals: { readonly start: Float64Array; readonly length: Float64Array; readonly position: Float64Array };

@@ -1,5 +1,5 @@
 import { KeyColumn } from '../bundle/key-column.ts';
-import { HEAD_BYTES, type StoredStrings, storedInPlace } from '../bundle/strings.ts';
+import type { StoredStrings } from '../bundle/strings.ts';
 import { describeValue, invalidArgument } from '../errors.ts';
 import { encodeGraph, encodeKeys, encodeTexts } from '../native/encode.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
@@ -55,7 +55,7 @@ export function* structureOf(tree: ObjectTree, last: Structure | undefined, turn
     ),
   );
   // As TensorFlow writes it for the same objects, but for `full_name`, which it has no use for.
-  const serialized = yield* encodeGraph(
+  const encoded = yield* encodeGraph(
     {
       childStart: edgeStart,
       childIds: edgeTargets,
@@ -68,11 +68,10 @@ export function* structureOf(tree: ObjectTree, last: Structure | undefined, turn
       slotVariables,
       slotNames: texts.slotNames,
       slotIds,
-      room: HEAD_BYTES,
     },
     turns,
   );
-  const graph = yield* storedInPlace(serialized, turns);
+  const graph: StoredStrings = { kind: 'stored', count: 1, ...encoded };
   const columns = { edgeStart, edgeTargets, edgeNames, valueStart, slotStart, slotVariables, slotNames, slotIds };
   return { ...columns, attributes, attributeNames, keys, graph };
 }

@@ -13,6 +13,16 @@ export interface Encoder<T> {
   finish(): T;
 }
 
+/**
+ * Bytes that native has made for itself, and that JavaScript only hands on. No ArrayBuffer: V8 would look through its whole
+ * heap for what to free instead. They never change, and are freed with this object.
+ */
+export interface NativeBytes {
+  readonly address: number;
+  readonly byteLength: number;
+  copy(): ArrayBuffer;
+}
+
 /** Texts in UTF-8, one after the other: that of row i begins at `start[i]` and ends where the next one begins. */
 export interface TextColumn {
   readonly text: Uint8Array;
@@ -63,7 +73,7 @@ export interface IndexColumns {
 
 export interface EncodedIndex {
   /** Complete but for checksums. */
-  readonly bytes: Uint8Array;
+  readonly bytes: NativeBytes;
   /** By tensor: where its masked CRC-32C belongs. */
   readonly checksumAt: Float64Array;
   /** The masked CRC-32C of [start, start + length) belongs to `position`. */
@@ -84,8 +94,13 @@ export interface GraphColumns {
   readonly slotVariables: Int32Array;
   readonly slotNames: TextColumn;
   readonly slotIds: Int32Array;
-  /** Bytes that are left free before the graph. */
-  readonly room: number;
+}
+
+/** A graph as the bundle stores it: a string tensor of one element. */
+export interface EncodedGraph {
+  readonly bytes: NativeBytes;
+  /** The entry's, unmasked. */
+  readonly checksum: number;
 }
 
 export interface EncoderAddon {
@@ -93,5 +108,5 @@ export interface EncoderAddon {
   sortTexts(texts: TextColumn): Encoder<SortedTexts>;
   encodeKeys(columns: PathColumns): Encoder<TextColumn>;
   encodeIndex(columns: IndexColumns): Encoder<EncodedIndex>;
-  encodeGraph(columns: GraphColumns): Encoder<Uint8Array>;
+  encodeGraph(columns: GraphColumns): Encoder<EncodedGraph>;
 }

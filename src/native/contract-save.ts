@@ -1,4 +1,5 @@
 /** The program of a save, and what it tells. */
+import type { NativeBytes } from './contract-encode.ts';
 import type { NativeError, NativeWarning, Progress } from './contract-events.ts';
 import type { DeviceTable, TakenBuffers } from './contract-memory.ts';
 
@@ -25,7 +26,7 @@ export interface Blob {
   /** Created with O_EXCL by the `create` step; replaced by rename in the `publish` step. */
   readonly temporaryPath: string;
   /** Native has a copy of its own, which it changes. */
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array | NativeBytes;
   /** `value[i]` is written as a little-endian fixed32 at `position[i]`. */
   readonly values?: { readonly position: Float64Array; readonly value: Uint32Array };
   /** The masked CRC-32C of tensor `tensor[i]` is written as a little-endian fixed32 at `position[i]`. */

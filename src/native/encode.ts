@@ -6,13 +6,14 @@ import type {
   EncoderAddon,
   GraphColumns,
   IndexColumns,
+  NativeBytes,
   PathColumns,
   TextColumn,
 } from './contract.ts';
 import { guard } from './engine.ts';
 import { loadAddon } from './loader.ts';
 
-export type { EncodedIndex, TextColumn };
+export type { EncodedIndex, NativeBytes, TextColumn };
 
 /** Rows that are done before the event loop may turn: a fraction of a millisecond. */
 const PIECE = 512;

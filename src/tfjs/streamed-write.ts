@@ -162,8 +162,8 @@ async function publish(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { values, patches, seals } = plan.index;
-  const bytes = plan.index.bytes.slice();
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const bytes = new Uint8Array(plan.index.bytes.copy());
+  const view = new DataView(bytes.buffer);
   patches.position.forEach((position, i) => {
     view.setUint32(position, maskCrc(sums[patches.tensor[i]!]!), true);
   });

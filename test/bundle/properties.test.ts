@@ -8,13 +8,12 @@ import { decodeHeader } from '../../src/bundle/messages.ts';
 import { parseIndex } from '../../src/bundle/parse-index.ts';
 import { encodeSliceKey } from '../../src/bundle/slice-keys.ts';
 import { uncompress } from '../../src/bundle/snappy.ts';
-import { HEAD_BYTES, readStrings, storedInPlace, storedStrings } from '../../src/bundle/strings.ts';
+import { readStrings, storedStrings } from '../../src/bundle/strings.ts';
 import { compareBytes } from '../../src/bundle/table-format.ts';
 import { forEachEntry, openTable } from '../../src/bundle/table-reader.ts';
 import { checkVariants } from '../../src/bundle/variants.ts';
 import { WireReader } from '../../src/bundle/wire-reader.ts';
 import { isCheckpointError } from '../../src/errors.ts';
-import { ONE_TURN, resultOf } from '../../src/steps.ts';
 import { MessageWriter } from '../support/message-writer.ts';
 import { encodeEntry, encodeHeader } from '../support/messages.ts';
 import { shortestSeparator, shortSuccessor } from '../support/table-writer.ts';
@@ -206,18 +205,6 @@ describe('strings', () => {
         const { bytes: stored, checksum, count } = storedStrings(elements);
         const found = readStrings(stored, count, checksum);
         expect(found.map((e) => [...e])).toEqual(elements.map((e) => [...e]));
-      }),
-    );
-  });
-
-  it('are stored in place as they are copied', () => {
-    fc.assert(
-      fc.property(fc.oneof(bytes(5), bytes(300), fc.constant(new Uint8Array(20_000))), (element) => {
-        const memory = new Uint8Array(HEAD_BYTES + element.length).fill(7);
-        memory.set(element, HEAD_BYTES);
-        const stored = resultOf(storedInPlace(memory, ONE_TURN));
-        const copied = storedStrings([element]);
-        expect({ ...stored, bytes: [...stored.bytes] }).toEqual({ ...copied, bytes: [...copied.bytes] });
       }),
     );
   });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { BundlePlan } from '../../src/bundle/index.ts';
 import { type Commit, composeRemoval, composeSave, composeState } from '../../src/checkpoint/commit.ts';
 import type { SaveProgram, Step } from '../../src/native/contract.ts';
+import { contentOf, held } from '../support/native-bytes.ts';
 
 const options = { threads: 0, stagingBytes: 1 << 20, copy: false, durable: true, direct: true, progress: false };
 
@@ -23,7 +24,7 @@ function plan(paths: string[]): BundlePlan {
     },
     tensorCount: 0,
     index: {
-      bytes: new TextEncoder().encode(`index of ${paths.join(' ')}`),
+      bytes: held(Buffer.from(`index of ${paths.join(' ')}`)),
       values: { position: none, value: new Uint32Array() },
       patches: { position: none, tensor: new Uint32Array() },
       seals: { start: none, length: none, position: none },
@@ -99,7 +100,7 @@ function* execute(program: SaveProgram, disk: Disk, steps: readonly Step[] = pro
     }
     if (step.op === 'finish') {
       const file = disk.seen.get(program.blobs[step.blob]!.temporaryPath)!;
-      file.text = new TextDecoder().decode(program.blobs[step.blob]!.bytes);
+      file.text = new TextDecoder().decode(contentOf(program.blobs[step.blob]!.bytes));
       unsynced.push(file);
     }
     if (step.op === 'sync') for (const file of unsynced.splice(0)) file.durable = file.text;

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Checkpoint } from '../../src/checkpoint/index.ts';
 import { filesIn, testDirectories } from '../support/directory.ts';
 import { brokenDisk, contents, failAt, noFaults } from '../support/faults.ts';
+import { contentOf } from '../support/native-bytes.ts';
 import { floats } from '../support/objects.ts';
 import { hooks } from '../support/reference-addon.ts';
 
@@ -160,7 +161,8 @@ describe('behind the commit', () => {
     const checkpoint = new Checkpoint({ x: floats(1) });
     await checkpoint.write(join(where, 'old'));
     hooks.beforeStep = (step, { blobs }) => {
-      if (step.op === 'publish' && Buffer.from(blobs[step.blob]!.bytes).toString() === 'new alone') throw brokenDisk();
+      if (step.op === 'publish' && Buffer.from(contentOf(blobs[step.blob]!.bytes)).toString() === 'new alone')
+        throw brokenDisk();
     };
     const warnings: string[] = [];
     const handle = checkpoint.beginWrite(join(where, 'new'), {

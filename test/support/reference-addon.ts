@@ -15,6 +15,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { maskCrc } from '../../src/bundle/crc.ts';
 import {
   ExtentKind,
   type FileStat,
@@ -22,12 +23,15 @@ import {
   type LoadEvent,
   type LoadProgram,
   type NativeAddon,
+  type NativeBytes,
   type NativeError,
   NO_BUFFER,
   type SaveEvent,
   type SaveProgram,
   type Step,
 } from '../../src/native/contract.ts';
+import { crc32c } from './crc.ts';
+import { contentOf } from './native-bytes.ts';
 import { referenceEncoders } from './reference-encoders.ts';
 
 /**
@@ -48,25 +52,18 @@ export function loadAddon(): NativeAddon {
   return addon;
 }
 
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
-  let c = n;
-  for (let k = 0; k < 8; k++) c = c & 1 ? (c >>> 1) ^ 0x82f63b78 : c >>> 1;
-  return c >>> 0;
-});
-
-function crc32c(bytes: Uint8Array, initial = 0): number {
-  let crc = ~initial;
-  for (let i = 0; i < bytes.length; i++) crc = (crc >>> 8) ^ CRC_TABLE[(crc ^ bytes[i]!) & 0xff]!;
-  return ~crc >>> 0;
-}
-
-const mask = (crc: number) => (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
-
 function toNative(error: unknown): NativeError {
   const { code, message, syscall, path } = error as NodeJS.ErrnoException & { nativeCode?: NativeError['code'] };
   const native = (error as { nativeCode?: NativeError['code'] }).nativeCode;
   const mapped = code === 'ENOENT' ? 'NOT_FOUND' : code === 'ENOSPC' ? 'NO_SPACE' : 'IO_ERROR';
   return { code: native ?? mapped, message, errno: code, syscall, path };
+}
+
+/** What native is said to hold: there is no other memory here. */
+function ownedAt(address: number, owners: readonly object[] = []): Uint8Array {
+  const owner = owners.find((owner): owner is NativeBytes => (owner as Partial<NativeBytes>).address === address);
+  if (owner === undefined) throw new Error('only memory of JavaScript here');
+  return contentOf(owner);
 }
 
 const aborts = new Map<number, { aborted: boolean }>();
@@ -99,9 +96,11 @@ async function runSave(id: number, program: SaveProgram, emit: (event: SaveEvent
           return fd;
         });
         for (let i = 0; i < extents.bytes.length; i++) {
-          if (extents.kind[i] !== ExtentKind.jsMemory) throw new Error('only memory of JavaScript here');
           const at = extents.source[i]!;
-          const bytes = data[extents.buffer[i]!]!.subarray(at, at + extents.bytes[i]!);
+          const bytes =
+            extents.kind[i] === ExtentKind.jsMemory
+              ? data[extents.buffer[i]!]!.subarray(at, at + extents.bytes[i]!)
+              : ownedAt(at, program.owners);
           const tensor = extents.tensor[i]!;
           crcs[tensor] = crc32c(bytes, crcs[tensor]);
           if (bytes.length > 0) writeSync(fds[extents.file[i]!]!, bytes, 0, bytes.length, extents.fileOffset[i]!);
@@ -112,17 +111,17 @@ async function runSave(id: number, program: SaveProgram, emit: (event: SaveEvent
       }
       case 'finish': {
         const blob = program.blobs[step.blob]!;
-        const bytes = blob.bytes.slice();
+        const bytes = contentOf(blob.bytes);
         const view = new DataView(bytes.buffer);
         blob.values?.position.forEach((position, i) => {
           view.setUint32(position, blob.values!.value[i]!, true);
         });
         blob.patches?.position.forEach((position, i) => {
-          view.setUint32(position, mask(crcs[blob.patches!.tensor[i]!]!), true);
+          view.setUint32(position, maskCrc(crcs[blob.patches!.tensor[i]!]!), true);
         });
         blob.seals?.start.forEach((start, i) => {
           const sealed = bytes.subarray(start, start + blob.seals!.length[i]!);
-          view.setUint32(blob.seals!.position[i]!, mask(crc32c(sealed)), true);
+          view.setUint32(blob.seals!.position[i]!, maskCrc(crc32c(sealed)), true);
         });
         const fd = openSync(blob.temporaryPath, 'r+');
         writeSync(fd, bytes);

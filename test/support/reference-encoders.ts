@@ -1,7 +1,9 @@
+import { maskCrc } from '../../src/bundle/crc.ts';
 import { childPath, slotPath } from '../../src/checkpoint/keys.ts';
 import { Holds } from '../../src/checkpoint/object-graph.ts';
 import { type Texts, textsOf } from '../../src/checkpoint/texts.ts';
 import type {
+  EncodedGraph,
   EncodedIndex,
   Encoder,
   EncoderAddon,
@@ -12,8 +14,11 @@ import type {
   TextColumn,
 } from '../../src/native/contract.ts';
 import { dtypeFromNumber } from '../../src/tensor/dtypes.ts';
+import { crc32c } from './crc.ts';
 import { encodeGraph } from './graph-writer.ts';
+import { MessageWriter } from './message-writer.ts';
 import { encodeEntry, encodeHeader } from './messages.ts';
+import { held } from './native-bytes.ts';
 import { TableWriter } from './table-writer.ts';
 
 /** Native's encoders in plain JavaScript, all in one piece. */
@@ -89,11 +94,25 @@ function index(columns: IndexColumns): EncodedIndex {
     };
     checksumAt[number] = table.add(keys[order[entry]!]!, (value) => encodeEntry(value, fields, 0)) - 4;
   }
-  return { ...table.finish(), checksumAt };
+  const { bytes, seals } = table.finish();
+  return { bytes: held(bytes), seals, checksumAt };
 }
 
-function graph(columns: GraphColumns): Uint8Array {
-  const { childStart, valueStart, slotStart, room } = columns;
+/** A string tensor of one element, of less than 4 GiB. */
+function stored(element: Uint8Array): EncodedGraph {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(element.length);
+  const ofLength = crc32c(length);
+  const sum = Buffer.alloc(4);
+  sum.writeUInt32LE(maskCrc(ofLength));
+  const head = new MessageWriter(16);
+  head.varint(element.length);
+  const bytes = Buffer.concat([head.view(), sum, element]);
+  return { bytes: held(bytes), checksum: crc32c(element, crc32c(sum, ofLength)) };
+}
+
+function graph(columns: GraphColumns): EncodedGraph {
+  const { childStart, valueStart, slotStart } = columns;
   const nodeCount = childStart.length - 1;
   const holds = new Uint8Array(nodeCount);
   for (let changed = true; changed; ) {
@@ -118,7 +137,5 @@ function graph(columns: GraphColumns): Uint8Array {
     savers: new Map(),
     holds,
   });
-  const bytes = new Uint8Array(room + serialized.length);
-  bytes.set(serialized, room);
-  return bytes;
+  return stored(serialized);
 }
