@@ -170,6 +170,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("takeBuffers", Napi::Function::New<TakeBuffers>(env));
   exports.Set("abort", Napi::Function::New<Abort>(env));
   exports.Set("allocate", Napi::Function::New<Allocate>(env));
+  exports.Set("free", Napi::Function::New<Free>(env));
   exports.Set("crc32c", Napi::Function::New<Checksum>(env));
   exports.Set("readFile", Napi::Function::New<ReadFile>(env));
   exports.Set("stat", Napi::Function::New<Stat>(env));

@@ -53,7 +53,7 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   const std::string use = info.Length() > 1 && info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
   // Collecting garbage is in vain where the memory belongs to another owner before long.
   const bool adopted = use == "adopt";
-  const size_t counted = adopted ? 0 : Counted(size, Allocations::Bytes());
+  const size_t counted = adopted ? 0 : use == "column" ? size / ExternalCount::kPart : Counted(size, Allocations::Bytes());
   const size_t uncounted = ExternalCount::MayBeLess(env) ? size - counted : 0;
   uint8_t* const data = Allocations::New(size, adopted);
   if (data == nullptr) {
@@ -74,6 +74,17 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   napi_value refused;
   napi_get_and_clear_last_exception(env, &refused);
   return Napi::ArrayBuffer::New(env, size);
+}
+
+Napi::Value Free(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  void* data = nullptr;
+  size_t bytes = 0;
+  if (info.Length() < 1 || napi_get_arraybuffer_info(env, info[0], &data, &bytes) != napi_ok) return WrongArguments(env);
+  if (Allocations::Find(data) == nullptr) return env.Undefined();
+  CountWhole(env, data);
+  napi_detach_arraybuffer(env, info[0]);
+  return env.Undefined();
 }
 
 void CountWhole(Napi::Env env, void* memory) {

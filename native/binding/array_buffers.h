@@ -5,8 +5,9 @@
 
 namespace tensor_checkpoint {
 
-// `allocate` of the contract.
+// `allocate` and `free` of the contract.
 Napi::Value Allocate(const Napi::CallbackInfo& info);
+Napi::Value Free(const Napi::CallbackInfo& info);
 
 // To be called when V8 takes all of an ArrayBuffer of allocate()'s off its count, before or after: such as when it is detached.
 void CountWhole(Napi::Env env, void* memory);

@@ -127,7 +127,7 @@ class Order {
   Napi::Value Finish(Napi::Env env) {
     Napi::Object sorted = Napi::Object::New(env);
     sorted.Set("repeated", order_.repeated() ? Napi::Number::New(env, *order_.repeated()) : env.Null());
-    sorted.Set("rows", ColumnToJs(env, order_.Take()));
+    sorted.Set("rows", ColumnToJs(env, order_.Take(), Told::kPart));
     return sorted;
   }
 

@@ -1,9 +1,11 @@
 #include "format/sorted_table.h"
+#include "format/stored_string.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
+#include "checksum/crc32c.h"
 #include "format/bundle_index.h"
 #include "format/object_graph.h"
 
@@ -139,6 +141,29 @@ TEST(GraphWriterTest, SaysOfEachNodeWhetherThereAreValuesBelowItAlsoInACycle) {
   for (size_t at = bytes.find(holds); at != std::string::npos; at = bytes.find(holds, at + 1)) ++held;
   EXPECT_EQ(held, 3u);
   EXPECT_EQ(bytes.substr(bytes.size() - 2), std::string("\x2a\x00", 2));
+}
+
+TEST(StoredStringTest, HasItsLengthAndTheSumOfThatBeforeItInWhateverPiecesItIsSummed) {
+  for (const size_t length : {0, 1, 5, 127, 128, 300, 20'000}) {
+    const std::string element(length, 'x');
+    for (const size_t piece : {1, 100, 1 << 20}) {
+      WireWriter memory;
+      memory.Zeros(StoredString::kMaxHead);
+      memory.Append(element);
+      StoredString stored(memory.Finish());
+      while (stored.Sum(piece)) {
+      }
+      const char fixed[4] = {static_cast<char>(length), static_cast<char>(length >> 8), 0, 0};
+      const uint32_t of_length = Crc32c(0, fixed, sizeof fixed);
+      WireWriter expected;
+      expected.Varint(length);
+      expected.Fixed32(MaskCrc32c(of_length));
+      const std::string sum(expected.view().substr(expected.size() - 4));
+      EXPECT_EQ(stored.checksum(), Crc32c(Crc32c(of_length, sum.data(), sum.size()), element.data(), element.size()));
+      const size_t start = stored.start();
+      EXPECT_EQ(Text(stored.Take()).substr(start), std::string(expected.view()) + element);
+    }
+  }
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 import { CheckpointError } from '../errors.ts';
+import { float64Column, freeColumns, uint8Column, uint32Column } from '../native/columns.ts';
 import { ExtentKind } from '../native/contract.ts';
 import { takeBuffers } from '../native/take-buffers.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
@@ -21,9 +22,9 @@ export function* fillPlan(
 ): Steps<BundlePlan> {
   const { layout, tensorOf, entryOf, keys, checksumAt } = template;
   const count = tensorOf.length;
-  const kind = new Uint8Array(count);
-  const buffer = new Uint32Array(count);
-  const source = new Float64Array(count);
+  const kind = uint8Column(count);
+  const buffer = uint32Column(count);
+  const source = float64Column(count);
   const fill = (first: number, end: number): void => {
     for (let entry = first; entry < end; entry++) {
       const tensor = tensorOf[entry]!;
@@ -84,6 +85,7 @@ export function* fillPlan(
     index: { bytes: template.bytes, values, patches: template.patches, seals: template.seals },
     byteLength: template.byteLength,
     shardCount: layout.shardCount,
+    free: () => freeColumns(kind, buffer, source),
     keyOf(tensor) {
       const entry = entryOf[tensor];
       if (entry === undefined) throw new CheckpointError('OUT_OF_RANGE', `There is no tensor ${tensor} in this plan.`);

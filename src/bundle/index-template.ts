@@ -1,3 +1,4 @@
+import { float64Column, freeColumns, uint8Column, uint32Column } from '../native/columns.ts';
 import { type EncodedIndex, encodeIndex } from '../native/encode.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { type DType, dtypeNumber, elementSize } from '../tensor/dtypes.ts';
@@ -27,11 +28,11 @@ export interface IndexTemplate extends EncodedIndex {
 export function* buildIndexTemplate(structure: Structure, request: ShardRequest, turns: Turns): Steps<IndexTemplate> {
   const { keys, dtypes, shapes, order } = structure;
   const count = keys.length;
-  const elementSizes = new Uint8Array(count);
-  const dtype = new Uint8Array(count);
+  const elementSizes = uint8Column(count);
+  const dtype = uint8Column(count);
   const dims = NumberColumn.float64(2 * count);
-  const dimEnd = new Uint32Array(count);
-  const size = new Float64Array(count);
+  const dimEnd = uint32Column(count);
+  const size = float64Column(count);
   yield* inTurns(turns, count, (first, end) => {
     for (let entry = first; entry < end; entry++) {
       const given = order[entry]!;
@@ -43,13 +44,15 @@ export function* buildIndexTemplate(structure: Structure, request: ShardRequest,
     }
   });
   const layout = yield* layOut({ sizes: size, elementSizes }, request, turns);
-  const tensor = new Uint32Array(count);
+  const tensor = uint32Column(count);
   yield* inTurns(turns, count, (first, end) => {
     for (let number = first; number < end; number++) tensor[layout.order[number]!] = number;
   });
   const { shardCount: shards, shard, offset } = layout;
   const columns = { shards, keys, order, tensor, dtype, dims: dims.view(), dimEnd, size, shard, offset };
-  return { layout, ...(yield* encodeIndex(columns, turns)) };
+  const encoded = yield* encodeIndex(columns, turns);
+  freeColumns(elementSizes, tensor, dtype, columns.dims, dimEnd, size);
+  return { layout, ...encoded };
 }
 
 /** Bytes of a fixed-width tensor. */

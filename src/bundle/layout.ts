@@ -3,6 +3,7 @@
  * addresses or of the order in which tensors were given. Equal state gives equal files.
  */
 
+import { float64Column, freeColumns, uint32Column } from '../native/columns.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { MAX_SHARDS } from './names.ts';
 import { sortedNumbers } from './sort.ts';
@@ -66,7 +67,7 @@ export function* layOut(input: LayoutInput, request: ShardRequest, turns: Turns)
 
   const least = Math.max(wanted, leastShards(input, limit, most));
   if (least === 1 && limit === Number.POSITIVE_INFINITY && !avoid.has(1)) {
-    return yield* place(input, new Uint32Array(tensors), 1, turns);
+    return yield* place(input, uint32Column(tensors), 1, turns);
   }
   // Largest first, equal ones in the order of keys.
   const bySize = yield* sortedNumbers(tensors, (a, b) => sizes[b]! - sizes[a]!, turns);
@@ -75,7 +76,7 @@ export function* layOut(input: LayoutInput, request: ShardRequest, turns: Turns)
     const assigned = yield* assign(input, bySize, count, limit, turns);
     if (assigned !== null) return yield* place(input, assigned, count, turns);
   }
-  const assigned = (yield* assign(input, bySize, most, limit, turns)) ?? new Uint32Array(tensors);
+  const assigned = (yield* assign(input, bySize, most, limit, turns)) ?? uint32Column(tensors);
   let count = most + 1;
   while (avoid.has(count)) count++;
   return yield* place(input, assigned, count, turns);
@@ -117,7 +118,7 @@ function* assign(
   limit: number,
   turns: Turns,
 ): Steps<Uint32Array | null> {
-  const shardOf = new Uint32Array(bySize.length);
+  const shardOf = uint32Column(bySize.length);
   if (count === 1 && limit === Number.POSITIVE_INFINITY) return shardOf;
   const heap = new ShardHeap(count);
   let exceeded = false;
@@ -181,7 +182,11 @@ class ShardHeap {
   }
 }
 
-/** Within a shard: large tensors at aligned offsets, then small ones packed, then strings; each group by key. */
+/**
+ * Within a shard: large tensors at aligned offsets, then small ones packed, then strings; each group by key.
+ *
+ * @param shardOf is used up.
+ */
 function* place(input: LayoutInput, shardOf: Uint32Array, shardCount: number, turns: Turns): Steps<Layout> {
   const { sizes, elementSizes } = input;
   const tensors = shardOf.length;
@@ -197,13 +202,13 @@ function* place(input: LayoutInput, shardOf: Uint32Array, shardCount: number, tu
     for (let tensor = first; tensor < end; tensor++) next[groupOf(tensor) + 1]!++;
   });
   for (let group = 0; group < files * 3; group++) next[group + 1]! += next[group]!;
-  const order = new Uint32Array(tensors);
+  const order = uint32Column(tensors);
   yield* inTurns(turns, tensors, (first, end) => {
     for (let tensor = first; tensor < end; tensor++) order[next[groupOf(tensor)]!++] = tensor;
   });
 
-  const shard = new Uint32Array(tensors);
-  const offset = new Float64Array(tensors);
+  const shard = uint32Column(tensors);
+  const offset = float64Column(tensors);
   const fileSizes = new Float64Array(files);
   yield* inTurns(turns, tensors, (first, end) => {
     for (let at = first; at < end; at++) {
@@ -220,6 +225,7 @@ function* place(input: LayoutInput, shardOf: Uint32Array, shardCount: number, tu
       fileSizes[file] = start + size;
     }
   });
+  freeColumns(shardOf);
   return { shardCount, order, shard, offset, fileSizes };
 }
 

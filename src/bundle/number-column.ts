@@ -1,3 +1,5 @@
+import { float64Column, freeColumns, int32Column, uint32Column } from '../native/columns.ts';
+
 type Numbers = Int32Array | Uint32Array | Float64Array;
 
 /**
@@ -16,15 +18,15 @@ export class NumberColumn<T extends Numbers> {
 
   /** @param capacity of numbers that there will about be; more find room, too. */
   static int32(capacity = 64): NumberColumn<Int32Array> {
-    return new NumberColumn((length) => new Int32Array(length), capacity);
+    return new NumberColumn(int32Column, capacity);
   }
 
   static uint32(capacity = 64): NumberColumn<Uint32Array> {
-    return new NumberColumn((length) => new Uint32Array(length), capacity);
+    return new NumberColumn(uint32Column, capacity);
   }
 
   static float64(capacity = 64): NumberColumn<Float64Array> {
-    return new NumberColumn((length) => new Float64Array(length), capacity);
+    return new NumberColumn(float64Column, capacity);
   }
 
   get length(): number {
@@ -49,6 +51,7 @@ export class NumberColumn<T extends Numbers> {
   #grow(): void {
     const grown = this.#make(2 * this.#length + 64);
     grown.set(this.#numbers);
+    freeColumns(this.#numbers);
     this.#numbers = grown;
   }
 }

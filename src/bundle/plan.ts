@@ -1,3 +1,4 @@
+import { float64Column, uint32Column } from '../native/columns.ts';
 import type { SaveExtents } from '../native/contract.ts';
 import { inTurns, ONE_TURN, resultOf, type Steps, type Turns } from '../steps.ts';
 import type { DType } from '../tensor/dtypes.ts';
@@ -147,17 +148,18 @@ function* build(
   );
 
   const { layout, checksumAt } = template;
-  const tensorOf = new Uint32Array(count);
-  const entryOf = new Uint32Array(count);
+  const tensorOf = uint32Column(count);
+  const entryOf = uint32Column(count);
   // Copied where the caller may change it: a shape that is frozen stays the same, so the same array is the same shape.
   const keptShapes = new Array<readonly number[]>(count);
+  const keptSizes = float64Column(count);
   const extents = {
-    bytes: new Float64Array(count),
+    bytes: float64Column(count),
     file: layout.shard,
     fileOffset: layout.offset,
-    tensor: new Uint32Array(count),
+    tensor: uint32Column(count),
   };
-  const patches = { position: new Float64Array(count - strings), tensor: new Uint32Array(count - strings) };
+  const patches = { position: float64Column(count - strings), tensor: uint32Column(count - strings) };
   let patch = 0;
   let byteLength = 0;
   yield* inTurns(turns, count, (first, end) => {
@@ -169,6 +171,7 @@ function* build(
       keptShapes[i] = Object.isFrozen(shape) ? shape : [...shape];
       extents.tensor[i] = i;
       extents.bytes[i] = sizes[entry]!;
+      keptSizes[i] = sizes[i]!;
       byteLength += sizes[i]!;
       if (dtypes[entry] === 'string') continue;
       patches.position[patch] = checksumAt[i]!;
@@ -180,7 +183,7 @@ function* build(
     keys,
     dtypes,
     shapes: keptShapes,
-    sizes,
+    sizes: keptSizes,
     request,
     avoided,
     tensorOf,

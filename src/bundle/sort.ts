@@ -1,3 +1,4 @@
+import { freeColumns, uint32Column } from '../native/columns.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 
 /** Compares two items by their numbers, as for Array.prototype.sort. */
@@ -9,7 +10,7 @@ export type Compare = (a: number, b: number) => number;
  * couldn't for a second where there are a million tensors.
  */
 export function* sortedNumbers(count: number, compare: Compare, turns: Turns): Steps<Uint32Array> {
-  let from = new Uint32Array(count);
+  let from = uint32Column(count);
   let runs = [0];
   yield* inTurns(turns, count, (first, end) => {
     for (let i = first; i < end; i++) {
@@ -17,12 +18,13 @@ export function* sortedNumbers(count: number, compare: Compare, turns: Turns): S
       if (i > 0 && compare(i - 1, i) > 0) runs.push(i);
     }
   });
-  let to = runs.length > 1 ? new Uint32Array(count) : from;
+  let to = runs.length > 1 ? uint32Column(count) : from;
   while (runs.length > 1) {
     yield* inTurns(turns, count, mergingPairs(from, to, [...runs, count], compare));
     runs = runs.filter((_, run) => run % 2 === 0);
     [from, to] = [to, from];
   }
+  if (to !== from) freeColumns(to);
   return from;
 }
 

@@ -1,3 +1,4 @@
+import { float64Column, freeColumns, uint32Column } from '../native/columns.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory, TensorSource } from '../tensor/source.ts';
 import { BufferNumbers } from './buffer-numbers.ts';
@@ -21,9 +22,9 @@ export class SourceColumns {
   readonly #buffers = new BufferNumbers();
 
   constructor(rows: number) {
-    this.byteLength = new Float64Array(rows);
-    this.buffer = new Uint32Array(rows);
-    this.byteOffset = new Float64Array(rows);
+    this.byteLength = float64Column(rows);
+    this.buffer = uint32Column(rows);
+    this.byteOffset = float64Column(rows);
   }
 
   static of(sources: readonly TensorSource[]): SourceColumns {
@@ -44,6 +45,11 @@ export class SourceColumns {
     if (source.kind === 'memory') this.#setMemory(row, source.bytes);
     else if (source.kind === 'strings') this.#setOther(row, storedStrings(source.elements));
     else this.#setOther(row, source);
+  }
+
+  /** Once planned: a plan has its own. */
+  free(): void {
+    freeColumns(this.byteLength, this.buffer, this.byteOffset);
   }
 
   #setMemory(row: number, bytes: MemoryRange): void {

@@ -34,6 +34,11 @@ export function storedStrings(elements: readonly Uint8Array[]): StoredStrings<Ui
   return { kind: 'stored', count: elements.length, bytes, checksum: sum };
 }
 
+/** The bytes of strings as JavaScript sees them: a copy where they are native's. */
+export function bytesOfStrings({ bytes }: StoredStrings): Uint8Array {
+  return bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes.copy());
+}
+
 /** What stands before the elements, and the entry's checksum as far as that. */
 function headOf(lengths: readonly number[]): { head: Uint8Array; checksum: number } {
   const writer = new WireWriter(lengths.length + 4);

@@ -52,6 +52,8 @@ export interface BundlePlan
   readonly shardCount: number;
   /** Key of tensor `tensor` (an index into the plan's own order), for messages. */
   keyOf(tensor: number): string;
+  /** Frees what no other plan shares. Once its program has ended, or if there never was one. */
+  free(): void;
 }
 
 /** A box in a tensor: per dimension [start, length], or null for the whole dimension. */

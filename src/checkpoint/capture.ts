@@ -5,7 +5,7 @@ import { inTurns, isThenable, ONE_TURN, type Steps, type Turns, wait } from '../
 import type { DType } from '../tensor/dtypes.ts';
 import type { TensorSource } from '../tensor/source.ts';
 import { attributeKey } from './keys.ts';
-import { type Structure, structureOf } from './structure.ts';
+import { freeTree, type Structure, structureOf } from './structure.ts';
 import type { Snapshot } from './trackable.ts';
 import { asked, type ObjectTree, VISITED_AT_ONCE } from './tree.ts';
 
@@ -126,10 +126,16 @@ export class Capturer {
     return this.#last !== undefined && this.#last.edgeStart.length > 2 * VISITED_AT_ONCE;
   }
 
+  /** The names of the edges in the last tree. */
+  get lastNames(): readonly string[] | undefined {
+    return this.#last?.edgeNames;
+  }
+
   *capture(tree: ObjectTree, frozen: Frozen, turns: Turns): Steps<Capture> {
     yield* frozen.settled();
     this.#last = yield* structureOf(tree, this.#last, turns);
     const { keys, graph } = this.#last;
+    freeTree(tree, this.#last);
     const { dtypes, shapes, sources } = frozen;
     const tensors = tree.values.length;
     // Sizes and counts are checked by the planner.

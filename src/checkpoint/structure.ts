@@ -1,6 +1,7 @@
 import { KeyColumn } from '../bundle/key-column.ts';
 import type { StoredStrings } from '../bundle/strings.ts';
 import { describeValue, invalidArgument } from '../errors.ts';
+import { freeColumns, uint32Column } from '../native/columns.ts';
 import { encodeGraph, encodeKeys, encodeTexts } from '../native/encode.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { attributeKey, attributeName, OBJECT_GRAPH_KEY } from './keys.ts';
@@ -76,8 +77,17 @@ export function* structureOf(tree: ObjectTree, last: Structure | undefined, turn
   return { ...columns, attributes, attributeNames, keys, graph };
 }
 
+/** Frees the columns of a tree that is captured, but for those that its structure has. */
+export function freeTree(tree: ObjectTree, structure: Structure): void {
+  freeColumns(tree.paths.above, tree.paths.name);
+  for (const name of COLUMNS) {
+    const column = tree[name];
+    if (ArrayBuffer.isView(column) && column !== structure[name]) freeColumns(column);
+  }
+}
+
 function* attributesOf(tree: ObjectTree, turns: Turns): Steps<Pick<Structure, 'attributes' | 'attributeNames'>> {
-  const attributes = new Uint32Array(tree.values.length);
+  const attributes = uint32Column(tree.values.length);
   const numbers = new Map<string, number>();
   yield* inTurns(turns, attributes.length, (first, end) => {
     for (let row = first; row < end; row++) {
@@ -108,6 +118,7 @@ function* isSame(tree: ObjectTree, last: Structure, turns: Turns): Steps<boolean
   });
   for (const column of COLUMNS) {
     const [now, before] = [tree[column], last[column]];
+    if (now === before) continue;
     if (now instanceof Int32Array && before instanceof Int32Array) {
       if (Buffer.compare(bytesOf(now), bytesOf(before)) !== 0) return false;
       continue;

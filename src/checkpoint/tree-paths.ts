@@ -1,9 +1,10 @@
 import { NumberColumn } from '../bundle/number-column.ts';
 import { childPath, slotPath } from './keys.ts';
+import type { RepeatedNames } from './repeated-names.ts';
 
 /** The names by which nodes are reached, also those that are still to come. */
 interface Names {
-  readonly edgeNames: readonly string[];
+  readonly edgeNames: RepeatedNames;
   readonly slotNames: readonly string[];
   /** By slot: the node of its variable. */
   readonly slotVariables: NumberColumn<Int32Array>;
@@ -58,7 +59,7 @@ export class TreePaths {
   /** The names on the way from the root to a node that is no slot variable. */
   #wayTo(id: number): string[] {
     const names: string[] = [];
-    for (let at = id; at > 0; at = this.#above.at(at)) names.push(this.#names.edgeNames[this.#name.at(at)]!);
+    for (let at = id; at > 0; at = this.#above.at(at)) names.push(this.#names.edgeNames.at(this.#name.at(at)));
     return names.reverse();
   }
 
@@ -74,7 +75,7 @@ export class TreePaths {
     const names = [''];
     for (let id = 1; id < this.#above.length; id++) {
       const above = this.#above.at(id);
-      const name = above < 0 ? '' : this.#names.edgeNames[this.#name.at(id)]!;
+      const name = above < 0 ? '' : this.#names.edgeNames.at(this.#name.at(id));
       names.push(above <= 0 ? name : `${names[above]}/${name}`);
     }
     return names;

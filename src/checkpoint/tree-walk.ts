@@ -1,9 +1,11 @@
 import { NumberColumn } from '../bundle/number-column.ts';
 import { invalidArgument } from '../errors.ts';
+import { int32Column } from '../native/columns.ts';
 import { isThenable, type Steps, wait } from '../steps.ts';
 import { type ChildList, NO_CHILDREN, PairChildren } from './child-list.ts';
 import { ObjectColumn } from './object-column.ts';
 import { ObjectNumbers } from './object-numbers.ts';
+import { RepeatedNames } from './repeated-names.ts';
 import type { TrackableNode, TrackableValue } from './trackable.ts';
 import { asked, checkName, type ObjectTree, type Resolve, refusal, VISITED_AT_ONCE, type WalkOptions } from './tree.ts';
 import { TreePaths } from './tree-paths.ts';
@@ -17,17 +19,13 @@ export class TreeWalk {
   readonly #resolve: Resolve;
   readonly #options: WalkOptions;
   readonly #nodes = new ObjectColumn<TrackableNode>();
-  readonly #edgeNames: string[] = [];
+  readonly #edgeNames: RepeatedNames;
   readonly #edgeTargets = NumberColumn.int32();
   readonly #slotVariables = NumberColumn.int32();
   readonly #slotNames: string[] = [];
   readonly #slotIds = NumberColumn.int32();
   readonly #idOf = new ObjectNumbers();
-  readonly #paths = new TreePaths({
-    edgeNames: this.#edgeNames,
-    slotNames: this.#slotNames,
-    slotVariables: this.#slotVariables,
-  });
+  readonly #paths: TreePaths;
   /** The nodes that are more than a value, and where the edges of each begin. Most nodes are tensors, and need no visit. */
   readonly #inner = NumberColumn.int32();
   readonly #innerEdges = NumberColumn.int32();
@@ -46,6 +44,12 @@ export class TreeWalk {
   constructor(root: TrackableNode, resolve: Resolve, options: WalkOptions) {
     this.#resolve = resolve;
     this.#options = options;
+    this.#edgeNames = new RepeatedNames(options.lastNames);
+    this.#paths = new TreePaths({
+      edgeNames: this.#edgeNames,
+      slotNames: this.#slotNames,
+      slotVariables: this.#slotVariables,
+    });
     this.#idOf.set(root.identity, 0);
     this.#add(root);
   }
@@ -62,7 +66,7 @@ export class TreeWalk {
       nodes,
       ...(yield* this.#values()),
       edgeStart: this.#edgeStart(),
-      edgeNames: this.#edgeNames,
+      edgeNames: this.#edgeNames.list(),
       edgeTargets: this.#edgeTargets.view(),
       idOf: this.#idOf,
       paths: this.#paths,
@@ -153,7 +157,7 @@ export class TreeWalk {
 
   /** Nodes between two inner ones have no edges: theirs begin, and end, where those of the next inner one begin. */
   #edgeStart(): Int32Array {
-    const starts = new Int32Array(this.#nodes.length + 1);
+    const starts = int32Column(this.#nodes.length + 1);
     let next = 0;
     for (let at = 0; at < this.#inner.length; at++) {
       const id = this.#inner.at(at);
@@ -177,7 +181,7 @@ export class TreeWalk {
       addSlots(tree, id, owners, this.#resolve);
       ends.push({ id, end: slots.slotIds.length });
     }
-    const slotStart = new Int32Array(nodes.length + 1);
+    const slotStart = int32Column(nodes.length + 1);
     ends.forEach(({ id, end }, i) => {
       slotStart.fill(end, id + 1, (ends[i + 1]?.id ?? nodes.length) + 1);
     });
@@ -192,7 +196,7 @@ export class TreeWalk {
   *#values(): Steps<Pick<ObjectTree, 'valueStart' | 'values'>> {
     const nodes = this.#nodes;
     const values = new ObjectColumn<TrackableValue>();
-    const valueStart = new Int32Array(nodes.length + 1);
+    const valueStart = int32Column(nodes.length + 1);
     const add = (first: number, end: number): void => {
       for (let id = first; id < end; id++) {
         const node = nodes.at(id);

@@ -41,6 +41,8 @@ export interface WalkOptions {
   readonly turns: Turns;
   /** Objects that may be found before the event loop turns. Default {@link VISITED_AT_ONCE}. */
   readonly visitedAtOnce?: number;
+  /** The names of the edges in the last walk, which mostly are the same. */
+  readonly lastNames?: readonly string[];
 }
 
 /**

@@ -71,6 +71,7 @@ export class Write implements WriteHandle {
   #wasCaptured = false;
   #run: SaveRun | undefined;
   #frozen: Frozen | undefined;
+  #plan: BundlePlan | undefined;
   readonly #onAbort = () => this.abort();
 
   /** @param path absolute prefix; of a save that numbers itself, without the number. */
@@ -154,6 +155,7 @@ export class Write implements WriteHandle {
       throw error;
     } finally {
       this.#frozen?.release();
+      this.#plan?.free();
       this.#host.lane.leave();
     }
   }
@@ -165,6 +167,7 @@ export class Write implements WriteHandle {
       prepare: true,
       turns: this.#extras.atOnce ? ONE_TURN : new ShortTurns(),
       visitedAtOnce: this.#host.capturer.expectsMany ? 0 : undefined,
+      lastNames: this.#host.capturer.lastNames,
     };
     const tree = yield* walkSteps(this.#host.root(storeSaveCounter), this.#host.resolve, walk);
     this.#stopIfFailed();
@@ -180,6 +183,8 @@ export class Write implements WriteHandle {
     const place = placeFiles(this.path, directories);
     const { replaced } = place;
     const plan = yield* this.#host.planner.planColumns(columns, planOptions(place, this.#options), turns);
+    this.#plan = plan;
+    frozen.sources.free();
     this.#stopIfFailed();
     // Others may have written there while this was planned.
     if (turns !== ONE_TURN) directories.forget();

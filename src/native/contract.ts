@@ -98,9 +98,11 @@ export interface NativeAddon extends CudaAddon, EncoderAddon, DecoderAddon {
    * Zeroed memory, 4096-byte aligned from that size on (2 MiB from 2 MiB on), with huge pages where the kernel gives them. `use`: what
    * becomes of it, where that saves something. `fill`: it is filled before anybody sees it, and of unspecified content
    * until then. `adopt`: filled, and then given to another owner: V8 doesn't count it, and collects no garbage for it. Of
-   * other memory it counts a part, smaller the more there is. (From Node 23 on it counts all.)
+   * other memory it counts a part, smaller the more there is, and of a `column` little. (From Node 23 on it counts all.)
    */
-  allocate(bytes: number, use?: 'fill' | 'adopt'): ArrayBuffer;
+  allocate(bytes: number, use?: 'fill' | 'adopt' | 'column'): ArrayBuffer;
+  /** Frees memory of {@link allocate}'s before it is garbage, which no running program may use: the buffer is detached. */
+  free(buffer: ArrayBuffer): void;
   /** CRC-32C of `bytes`, continuing from `initial` (unmasked, default 0). For small inputs: it runs on the JS thread. */
   crc32c(bytes: Uint8Array, initial?: number): number;
 

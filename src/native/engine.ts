@@ -213,8 +213,13 @@ export function lockDirectorySync(path: string): DirectoryLock {
 }
 
 /** Zeroed memory, aligned for direct I/O; with a `use`, of unspecified content, to be filled before anybody sees it. */
-export function allocate(bytes: number, use?: 'fill' | 'adopt'): ArrayBuffer {
+export function allocate(bytes: number, use?: 'fill' | 'adopt' | 'column'): ArrayBuffer {
   return guard(() => loadAddon().allocate(bytes, use));
+}
+
+/** Frees memory of {@link allocate}'s that nobody uses any more; of other memory, nothing. */
+export function free(buffer: ArrayBuffer): void {
+  loadAddon().free(buffer);
 }
 
 /** CRC-32C (unmasked), continuing from `initial`. Runs on the calling thread: for small inputs. */

@@ -1,6 +1,7 @@
 import { basename, dirname } from 'node:path';
 import { maskCrc } from '../bundle/crc.ts';
-import { type BundlePlan, BundlePlanner, indexPath, parseDataName } from '../bundle/index.ts';
+import { type BundleColumns, type BundlePlan, BundlePlanner, indexPath, parseDataName } from '../bundle/index.ts';
+import { bytesOfStrings } from '../bundle/strings.ts';
 import { Capturer, Frozen } from '../checkpoint/capture.ts';
 import { dataFiles, marks } from '../checkpoint/checkpoint-files.ts';
 import { composeRemoval, noData, unlinkAll } from '../checkpoint/commit.ts';
@@ -9,7 +10,7 @@ import { temporaryName } from '../checkpoint/temporary-names.ts';
 import type { TrackableNode } from '../checkpoint/trackable.ts';
 import { walkNow } from '../checkpoint/tree.ts';
 import { invalidArgument } from '../errors.ts';
-import { ExtentKind, type Step } from '../native/contract.ts';
+import type { Step } from '../native/contract.ts';
 import { allocate, makeDirectoriesSync, readDirectorySync, runSave } from '../native/engine.ts';
 import { ONE_TURN, promiseOf, resultOf, ShortTurns } from '../steps.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
@@ -64,6 +65,7 @@ async function write(prefix: string, root: TrackableNode, fill: Fill, signal: Ab
   const taken = dead.map((path) => parseDataName(path)!.count);
   const options = { prefix, maxShardBytes: FILE_BYTES, avoidShardCounts: new Set(taken) };
   const plan = await promiseOf(new BundlePlanner().planColumns(columns, options, turns));
+  const texts = textsOf(columns);
   const sums = new Uint32Array(plan.tensorCount);
   const mark = temporaryName(indexPath(prefix));
   let begun = 0;
@@ -71,7 +73,7 @@ async function write(prefix: string, root: TrackableNode, fill: Fill, signal: Ab
     await createMark(mark, signal);
     const image = allocate(Math.max(1, ...plan.files.sizes));
     for (const file of plan.files.paths.keys()) {
-      await fillFile(plan, file, image, fill, sums);
+      await fillFile(plan, file, image, texts, fill, sums);
       begun = file + 1;
       await writeFile(plan, file, image, signal);
     }
@@ -93,11 +95,21 @@ async function createMark(path: string, signal: AbortSignal | undefined): Promis
   await runSave({ ...noData(), files, blobs: [], steps, undo: [], options: OPTIONS }, { signal }).finished;
 }
 
+/** The string tensors by their keys, as they are stored. */
+function textsOf({ keys, sources }: BundleColumns): Map<string, Uint8Array> {
+  const texts = new Map<string, Uint8Array>();
+  for (const [row, source] of sources.others) {
+    if (source.kind === 'stored') texts.set(keys.at(row), bytesOfStrings(source));
+  }
+  return texts;
+}
+
 /** The bytes of a data file as they will lie in it, and the checksums of its tensors. */
 async function fillFile(
   plan: BundlePlan,
   file: number,
   image: ArrayBuffer,
+  texts: ReadonlyMap<string, Uint8Array>,
   fill: Fill,
   sums: Uint32Array,
 ): Promise<void> {
@@ -112,10 +124,10 @@ async function fillFile(
     new Uint8Array(image, end, byteOffset - end).fill(0);
     end = byteOffset + byteLength;
     const tensor = extents.tensor[row]!;
-    if (extents.kind[row] === ExtentKind.jsMemory) {
-      const text = new Uint8Array(plan.buffers[extents.buffer[row]!]!, extents.source[row]!, byteLength);
-      new Uint8Array(image, byteOffset, byteLength).set(text);
-    } else wanted.push({ key: plan.keyOf(tensor), into: { buffer: image, byteOffset, byteLength }, tensor });
+    const key = plan.keyOf(tensor);
+    const text = texts.get(key);
+    if (text !== undefined) new Uint8Array(image, byteOffset, byteLength).set(text);
+    else wanted.push({ key, into: { buffer: image, byteOffset, byteLength }, tensor });
   }
   if (wanted.length > 0) await fill(wanted);
   for (const { tensor, into } of wanted) {

@@ -32,6 +32,7 @@ function plan(paths: string[]): BundlePlan {
     byteLength: 0,
     shardCount: paths.length,
     keyOf: () => '',
+    free: () => {},
   };
 }
 

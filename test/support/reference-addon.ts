@@ -317,6 +317,7 @@ const addon: NativeAddon = {
   },
   ...referenceEncoders,
   allocate: (bytes) => new ArrayBuffer(bytes),
+  free: (buffer) => void structuredClone(buffer, { transfer: [buffer] }),
   crc32c,
   readFile: (path, _max, done) =>
     later(() => {
