@@ -3,8 +3,10 @@ import { SourceColumns } from '../bundle/source-columns.ts';
 import { invalidArgument } from '../errors.ts';
 import { inTurns, isThenable, ONE_TURN, type Steps, type Turns, wait } from '../steps.ts';
 import type { DType } from '../tensor/dtypes.ts';
+import { SCALAR } from '../tensor/shape.ts';
 import type { TensorSource } from '../tensor/source.ts';
 import { attributeKey } from './keys.ts';
+import { Repeated } from './repeated.ts';
 import { freeTree, type Structure, structureOf } from './structure.ts';
 import type { Snapshot } from './trackable.ts';
 import { asked, type ObjectTree, VISITED_AT_ONCE } from './tree.ts';
@@ -20,20 +22,21 @@ export interface Capture {
 /** The values of a tree as they are at one moment. Whoever makes one releases it, whatever becomes of the save. */
 export class Frozen {
   readonly #tree: ObjectTree;
-  readonly dtypes: DType[];
-  readonly shapes: (readonly number[])[];
   /** A row for each value, and one for the object graph. */
+  readonly dtypes: Repeated<DType>;
+  readonly shapes: Repeated<readonly number[]>;
   readonly sources: SourceColumns;
   /** Rows whose source is still on its way. */
   readonly #pending = new Map<number, Promise<TensorSource>>();
   #owned: Snapshot[] = [];
   #checkedBuffers = 0;
 
-  constructor(tree: ObjectTree) {
+  /** @param last what the last tree's values were. */
+  constructor(tree: ObjectTree, last?: Pick<BundleColumns, 'dtypes' | 'shapes'>) {
     const rows = tree.values.length + 1;
     this.#tree = tree;
-    this.dtypes = new Array<DType>(rows);
-    this.shapes = new Array<readonly number[]>(rows);
+    this.dtypes = new Repeated(last?.dtypes, rows);
+    this.shapes = new Repeated(last?.shapes, rows);
     this.sources = new SourceColumns(rows);
   }
 
@@ -67,8 +70,8 @@ export class Frozen {
         rows.push(row);
         snapshots.push(snapshot);
         if (snapshot.release !== undefined) this.#owned.push(snapshot);
-        dtypes[row] = value.dtype;
-        shapes[row] = value.shape;
+        dtypes.set(row, value.dtype);
+        shapes.set(row, value.shape);
       }
     };
     const locate = () => {
@@ -120,6 +123,7 @@ export class Frozen {
 /** Composes what is saved. It belongs to one Checkpoint and remembers the last tree's keys and graph. */
 export class Capturer {
   #last: Structure | undefined;
+  #lastValues: Pick<BundleColumns, 'dtypes' | 'shapes'> | undefined;
 
   /** Whether the next tree won't be captured in one turn, even if it has lost half of the objects of the last. */
   get expectsMany(): boolean {
@@ -131,22 +135,27 @@ export class Capturer {
     return this.#last?.edgeNames;
   }
 
+  /** What the values of the last tree were. */
+  get lastValues(): Pick<BundleColumns, 'dtypes' | 'shapes'> | undefined {
+    return this.#lastValues;
+  }
+
   *capture(tree: ObjectTree, frozen: Frozen, turns: Turns): Steps<Capture> {
     yield* frozen.settled();
     this.#last = yield* structureOf(tree, this.#last, turns);
     const { keys, graph } = this.#last;
     freeTree(tree, this.#last);
-    const { dtypes, shapes, sources } = frozen;
+    const { sources } = frozen;
     const tensors = tree.values.length;
     // Sizes and counts are checked by the planner.
-    dtypes[tensors] = 'string';
-    shapes[tensors] = SCALAR;
+    frozen.dtypes.set(tensors, 'string');
+    frozen.shapes.set(tensors, SCALAR);
     sources.set(tensors, graph);
-    return { columns: { keys, dtypes, shapes, sources }, tensors };
+    const values = { dtypes: frozen.dtypes.list(), shapes: frozen.shapes.list() };
+    this.#lastValues = values;
+    return { columns: { keys, ...values, sources }, tensors };
   }
 }
-
-const SCALAR: readonly number[] = Object.freeze([]);
 
 function keyOf(tree: ObjectTree, row: number): string {
   let id = tree.valueStart.length - 2;

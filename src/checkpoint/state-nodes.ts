@@ -1,4 +1,5 @@
 import { CheckpointError, invalidArgument } from '../errors.ts';
+import { SCALAR } from '../tensor/shape.ts';
 import type { Counter, CounterDType } from './counter.ts';
 import { PYTHON_STATE, VARIABLE_VALUE } from './keys.ts';
 import type { Serializable, TrackableNode, TrackableValue } from './trackable.ts';
@@ -12,7 +13,7 @@ export function counterNode(counter: Counter): TrackableNode {
       {
         attribute: VARIABLE_VALUE,
         dtype: counter.dtype,
-        shape: [],
+        shape: SCALAR,
         acceptedDTypes: ['int64', 'int32'],
         capture: () => ({ source: { kind: 'memory', bytes: counterBytes(counter) } }),
         destination: {
@@ -49,7 +50,7 @@ export function stateValues(state: Serializable): TrackableValue[] {
     {
       attribute: PYTHON_STATE,
       dtype: 'string',
-      shape: [],
+      shape: SCALAR,
       capture() {
         const text = state.serialize();
         if (typeof text !== 'string' || !text.isWellFormed()) {

@@ -1,10 +1,10 @@
 import { NumberColumn } from '../bundle/number-column.ts';
 import { childPath, slotPath } from './keys.ts';
-import type { RepeatedNames } from './repeated-names.ts';
+import type { Repeated } from './repeated.ts';
 
 /** The names by which nodes are reached, also those that are still to come. */
 interface Names {
-  readonly edgeNames: RepeatedNames;
+  readonly edgeNames: Repeated<string>;
   readonly slotNames: readonly string[];
   /** By slot: the node of its variable. */
   readonly slotVariables: NumberColumn<Int32Array>;

@@ -5,7 +5,7 @@ import { isThenable, type Steps, wait } from '../steps.ts';
 import { type ChildList, NO_CHILDREN, PairChildren } from './child-list.ts';
 import { ObjectColumn } from './object-column.ts';
 import { ObjectNumbers } from './object-numbers.ts';
-import { RepeatedNames } from './repeated-names.ts';
+import { Repeated } from './repeated.ts';
 import type { TrackableNode, TrackableValue } from './trackable.ts';
 import { asked, checkName, type ObjectTree, type Resolve, refusal, VISITED_AT_ONCE, type WalkOptions } from './tree.ts';
 import { TreePaths } from './tree-paths.ts';
@@ -19,7 +19,7 @@ export class TreeWalk {
   readonly #resolve: Resolve;
   readonly #options: WalkOptions;
   readonly #nodes = new ObjectColumn<TrackableNode>();
-  readonly #edgeNames: RepeatedNames;
+  readonly #edgeNames: Repeated<string>;
   readonly #edgeTargets = NumberColumn.int32();
   readonly #slotVariables = NumberColumn.int32();
   readonly #slotNames: string[] = [];
@@ -44,7 +44,7 @@ export class TreeWalk {
   constructor(root: TrackableNode, resolve: Resolve, options: WalkOptions) {
     this.#resolve = resolve;
     this.#options = options;
-    this.#edgeNames = new RepeatedNames(options.lastNames);
+    this.#edgeNames = new Repeated(options.lastNames);
     this.#paths = new TreePaths({
       edgeNames: this.#edgeNames,
       slotNames: this.#slotNames,

@@ -3,6 +3,9 @@ import { invalidArgument } from '../errors.ts';
 /** TensorFlow's TensorShape::MaxDimensions. */
 const MAX_RANK = 254;
 
+/** The shape of a single number or string: one array, so that two of them are seen to be the same without a look inside. */
+export const SCALAR: readonly number[] = Object.freeze([]);
+
 /** Number of elements of a shape that was already checked. A scalar (`[]`) has one. */
 export function elementCount(shape: readonly number[]): number {
   let count = 1;
