@@ -1,17 +1,18 @@
 #include "binding/encoders.h"
 
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "base/zeroed_column.h"
 #include "binding/arrays_to_js.h"
 #include "binding/encoder_to_js.h"
 #include "binding/js_reader.h"
 #include "binding/native_bytes.h"
 #include "format/bundle_index.h"
+#include "format/check_columns.h"
 #include "format/object_graph.h"
 #include "format/stored_string.h"
 #include "format/text_column.h"
@@ -37,10 +38,9 @@ struct IndexColumns {
   bool Valid() const {
     const size_t count = order.size();
     return keys.Valid() && tensor.size() == count && dtype.size() == count && dim_end.size() == count &&
-           size.size() == count && shard.size() == count && offset.size() == count && std::ranges::is_sorted(dim_end) &&
+           size.size() == count && shard.size() == count && offset.size() == count && Ascends(dim_end) &&
            (count == 0 || dim_end.back() <= dims.size()) &&
-           std::ranges::all_of(order, [this](uint32_t row) { return row < keys.size(); }) &&
-           std::ranges::all_of(tensor, [count](uint32_t number) { return number < count; });
+           AllBelow(order, keys.size()) && AllBelow(tensor, count);
   }
 
   const TextColumn keys;
@@ -110,7 +110,7 @@ class Index {
   const Napi::ObjectReference held_;
   const IndexColumns entries_;
   // By tensor.
-  std::vector<double> checksum_at_;
+  ZeroedColumn<double> checksum_at_;
   BundleIndex index_;
   size_t added_ = 0;
 };

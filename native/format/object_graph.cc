@@ -1,17 +1,13 @@
 #include "format/object_graph.h"
 
-#include <algorithm>
+#include "format/check_columns.h"
 
 namespace tensor_checkpoint {
 namespace {
 
 bool Starts(std::span<const int32_t> start, size_t nodes, size_t rows) {
   return start.size() == nodes + 1 && start.front() == 0 && static_cast<size_t>(start.back()) == rows &&
-         std::ranges::is_sorted(start);
-}
-
-bool Ids(std::span<const int32_t> ids, size_t nodes) {
-  return std::ranges::all_of(ids, [nodes](int32_t id) { return id >= 0 && static_cast<size_t>(id) < nodes; });
+         Ascends(start);
 }
 
 }  // namespace
@@ -20,18 +16,18 @@ bool GraphColumns::Valid() const {
   const size_t count = nodes();
   if (!child_names.Valid() || !attribute_names.Valid() || !keys.Valid() || !slot_names.Valid()) return false;
   if (child_start.empty() || child_names.size() != child_ids.size() || keys.size() < attributes.size()) return false;
-  return Starts(child_start, count, child_ids.size()) && Ids(child_ids, count) &&
+  return Starts(child_start, count, child_ids.size()) && AllBelow(child_ids, count) &&
          Starts(value_start, count, attributes.size()) &&
-         std::ranges::all_of(attributes, [this](uint32_t name) { return name < attribute_names.size(); }) &&
-         Starts(slot_start, count, slot_ids.size()) && Ids(slot_ids, count) &&
-         slot_variables.size() == slot_ids.size() && Ids(slot_variables, count) && slot_names.size() == slot_ids.size();
+         AllBelow(attributes, attribute_names.size()) &&
+         Starts(slot_start, count, slot_ids.size()) && AllBelow(slot_ids, count) &&
+         slot_variables.size() == slot_ids.size() && AllBelow(slot_variables, count) && slot_names.size() == slot_ids.size();
 }
 
 HoldingNodes::HoldingNodes(const GraphColumns& columns)
     : columns_(columns),
-      holds_(columns.nodes(), 0),
+      holds_(columns.nodes()),
       // One more place: while they are filled in, the parents of node n are counted up from start_[n + 1].
-      start_(columns.nodes() + 2, 0),
+      start_(columns.nodes() + 2),
       parents_(columns.child_ids.size()) {}
 
 bool HoldingNodes::Find(size_t count) {

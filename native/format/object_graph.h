@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/zeroed_column.h"
 #include "format/text_column.h"
 #include "format/wire_writer.h"
 
@@ -44,11 +45,11 @@ class HoldingNodes {
 
  private:
   const GraphColumns columns_;
-  std::vector<uint8_t> holds_;
+  ZeroedColumn<uint8_t> holds_;
   // Parents in the same flat form as the edges, so that going up is as cheap as going down: those of node n are
   // parents_[start_[n] … start_[n + 1]), once all edges were counted and then filled in.
-  std::vector<int32_t> start_;
-  std::vector<int32_t> parents_;
+  ZeroedColumn<int32_t> start_;
+  ZeroedColumn<int32_t> parents_;
   size_t counted_ = 0;
   size_t summed_ = 0;
   size_t filled_ = 0;

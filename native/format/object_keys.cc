@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "format/check_columns.h"
+
 namespace tensor_checkpoint {
 
 bool PathColumns::Valid() const {
@@ -9,7 +11,7 @@ bool PathColumns::Valid() const {
   if (count == 0 || name.size() != count || value_start.size() != count + 1) return false;
   if (!edge_names.Valid() || !slot_names.Valid() || !suffixes.Valid()) return false;
   if (value_start.front() != 0 || static_cast<size_t>(value_start.back()) != attributes.size() ||
-      !std::ranges::is_sorted(value_start) || slot_variables.size() != slot_names.size()) {
+      !Ascends(value_start) || slot_variables.size() != slot_names.size()) {
     return false;
   }
   for (size_t id = 1; id < count; ++id) {
@@ -23,7 +25,7 @@ bool PathColumns::Valid() const {
     const int32_t variable = slot_variables[row];
     if (variable < 0 || static_cast<size_t>(variable) >= id || (variable > 0 && above[variable] < 0)) return false;
   }
-  return std::ranges::all_of(attributes, [this](uint32_t attribute) { return attribute < suffixes.size(); });
+  return AllBelow(attributes, suffixes.size());
 }
 
 bool ObjectKeys::Write(size_t count) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "format/check_columns.h"
 #include "format/wire_writer.h"
 
 namespace tensor_checkpoint {
@@ -24,10 +25,7 @@ struct TextColumn {
 
   // Whether there is an end for each row, all within the text.
   bool Valid() const {
-    for (size_t row = 0; row < size(); ++row) {
-      if (start[row] > start[row + 1]) return false;
-    }
-    return !start.empty() && start.back() <= text.size();
+    return !start.empty() && start.back() <= text.size() && Ascends(start);
   }
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <compare>
 #include <numeric>
+#include <utility>
 
 namespace tensor_checkpoint {
 namespace {
@@ -12,9 +13,7 @@ constexpr size_t kRun = 256;
 
 }  // namespace
 
-TextOrder::TextOrder(const TextColumn& texts) : texts_(texts), rows_(texts.size()), run_(kRun), merged_(texts.size()) {
-  std::iota(rows_.begin(), rows_.end(), 0u);
-}
+TextOrder::TextOrder(const TextColumn& texts) : texts_(texts), rows_(texts.size()), run_(kRun), merged_(texts.size()) {}
 
 bool TextOrder::Less(uint32_t a, uint32_t b) {
   const std::strong_ordering order = texts_[a] <=> texts_[b];
@@ -32,7 +31,7 @@ bool TextOrder::Sort(size_t count) {
     Merge(some);
     count -= some;
     if (to_ < rows_.size()) continue;
-    rows_.swap(merged_);
+    std::swap(rows_, merged_);
     run_ *= 2;
     to_ = end_ = 0;
   }
@@ -40,9 +39,11 @@ bool TextOrder::Sort(size_t count) {
 }
 
 void TextOrder::SortRun() {
-  const auto first = rows_.begin() + static_cast<ptrdiff_t>(unsorted_);
-  unsorted_ = std::min(unsorted_ + kRun, rows_.size());
-  std::sort(first, rows_.begin() + static_cast<ptrdiff_t>(unsorted_), [this](uint32_t a, uint32_t b) { return Less(a, b); });
+  uint32_t* const first = rows_.data() + unsorted_;
+  uint32_t* const end = rows_.data() + std::min(unsorted_ + kRun, rows_.size());
+  std::iota(first, end, static_cast<uint32_t>(unsorted_));
+  std::sort(first, end, [this](uint32_t a, uint32_t b) { return Less(a, b); });
+  unsorted_ = static_cast<size_t>(end - rows_.data());
 }
 
 void TextOrder::BeginMerge() {

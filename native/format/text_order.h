@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <optional>
 #include <utility>
-#include <vector>
 
+#include "base/zeroed_column.h"
 #include "format/text_column.h"
 
 namespace tensor_checkpoint {
@@ -22,7 +22,7 @@ class TextOrder {
   // A row whose text another one has, too, where there is any. Once all are in order.
   std::optional<uint32_t> repeated() const { return repeated_; }
   // The rows in order, once they are.
-  std::vector<uint32_t> Take() { return std::move(rows_); }
+  ZeroedColumn<uint32_t> Take() { return std::move(rows_); }
 
  private:
   bool Less(uint32_t a, uint32_t b);
@@ -32,13 +32,13 @@ class TextOrder {
 
   const TextColumn texts_;
   std::optional<uint32_t> repeated_;
-  std::vector<uint32_t> rows_;
-  // Rows from here on are in no run yet.
+  ZeroedColumn<uint32_t> rows_;
+  // Rows from here on are in no run, and not listed yet.
   size_t unsorted_ = 0;
   // The length of all runs but the last one.
   size_t run_;
   // Where two runs become one: what is left of the two, up to `middle_` and `end_`, goes to `to_`.
-  std::vector<uint32_t> merged_;
+  ZeroedColumn<uint32_t> merged_;
   size_t left_ = 0;
   size_t middle_ = 0;
   size_t right_ = 0;

@@ -22,6 +22,7 @@ export interface Capture {
 /** The values of a tree as they are at one moment. Whoever makes one releases it, whatever becomes of the save. */
 export class Frozen {
   readonly #tree: ObjectTree;
+  readonly #turns: Turns;
   /** A row for each value, and one for the object graph. */
   readonly dtypes: Repeated<DType>;
   readonly shapes: Repeated<readonly number[]>;
@@ -31,24 +32,35 @@ export class Frozen {
   #owned: Snapshot[] = [];
   #checkedBuffers = 0;
 
-  /** @param last what the last tree's values were. */
-  constructor(tree: ObjectTree, last?: Pick<BundleColumns, 'dtypes' | 'shapes'>) {
-    const rows = tree.values.length + 1;
+  private constructor(tree: ObjectTree, turns: Turns, values: Pick<Frozen, 'dtypes' | 'shapes'>) {
     this.#tree = tree;
-    this.dtypes = new Repeated(last?.dtypes, rows);
-    this.shapes = new Repeated(last?.shapes, rows);
-    this.sources = new SourceColumns(rows);
+    this.#turns = turns;
+    this.dtypes = values.dtypes;
+    this.shapes = values.shapes;
+    this.sources = new SourceColumns(tree.values.length + 1);
+  }
+
+  /** @param last what the last tree's values were. */
+  static *of(tree: ObjectTree, turns: Turns, last?: Pick<BundleColumns, 'dtypes' | 'shapes'>): Steps<Frozen> {
+    const rows = tree.values.length + 1;
+    const between = changingTurns(tree, turns);
+    // Room for a million takes milliseconds each time.
+    const dtypes = new Repeated(last?.dtypes, rows);
+    if (between.due) yield between.next();
+    const shapes = new Repeated(last?.shapes, rows);
+    if (between.due) yield between.next();
+    return new Frozen(tree, turns, { dtypes, shapes });
   }
 
   /**
    * Freezes all values: of a tree of up to {@link VISITED_AT_ONCE} objects those that can change in this turn of the event
    * loop, as they are at one moment; those that can't, in as many turns as that takes.
    */
-  *freeze(turns: Turns): Steps<void> {
-    const { nodes, values } = this.#tree;
-    const changing = nodes.length <= VISITED_AT_ONCE ? ONE_TURN : turns;
+  *freeze(): Steps<void> {
+    const { values } = this.#tree;
+    const changing = changingTurns(this.#tree, this.#turns);
     yield* inTurns(changing, values.length, (first, end) => this.#freeze(first, end, false));
-    yield* inTurns(turns, values.length, (first, end) => this.#freeze(first, end, true));
+    yield* inTurns(this.#turns, values.length, (first, end) => this.#freeze(first, end, true));
   }
 
   /**
@@ -155,6 +167,11 @@ export class Capturer {
     this.#lastValues = values;
     return { columns: { keys, ...values, sources }, tensors };
   }
+}
+
+/** The turns in which values are frozen that can change. */
+function changingTurns({ nodes }: ObjectTree, turns: Turns): Turns {
+  return nodes.length <= VISITED_AT_ONCE ? ONE_TURN : turns;
 }
 
 function keyOf(tree: ObjectTree, row: number): string {

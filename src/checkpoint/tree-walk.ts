@@ -62,9 +62,11 @@ export class TreeWalk {
       if (preparing !== undefined) yield* wait(preparing);
     }
     const slots = yield* this.#slots();
+    const values = yield* this.#values();
+    yield* this.#turn();
     return {
       nodes,
-      ...(yield* this.#values()),
+      ...values,
       edgeStart: this.#edgeStart(),
       edgeNames: this.#edgeNames.list(),
       edgeTargets: this.#edgeTargets.view(),

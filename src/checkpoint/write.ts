@@ -173,9 +173,9 @@ export class Write implements WriteHandle {
     this.#stopIfFailed();
     announceWrite(tree.idOf, this.finished);
     const turns = tree.values.length <= VALUES_AT_ONCE ? ONE_TURN : walk.turns;
-    const frozen = new Frozen(tree, this.#host.capturer.lastValues);
+    const frozen = yield* Frozen.of(tree, turns, this.#host.capturer.lastValues);
     this.#frozen = frozen;
-    yield* frozen.freeze(turns);
+    yield* frozen.freeze();
     const { columns, tensors } = yield* this.#host.capturer.capture(tree, frozen, turns);
     this.#stopIfFailed();
 

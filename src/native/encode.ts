@@ -28,7 +28,9 @@ export const encodeGraph = steps((addon, columns: GraphColumns) => addon.encodeG
 function steps<From, Made>(encoderOf: (addon: EncoderAddon, from: From) => Encoder<Made>) {
   return function* (from: From, turns: Turns): Steps<Made> {
     const encoder = guard(() => encoderOf(loadAddon(), from));
-    while (guard(() => encoder.write(PIECE))) if (turns.due) yield turns.next();
+    // To check the columns takes a while, too.
+    do if (turns.due) yield turns.next();
+    while (guard(() => encoder.write(PIECE)));
     return guard(() => encoder.finish());
   };
 }

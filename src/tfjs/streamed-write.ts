@@ -49,8 +49,8 @@ export async function writeStreamed(
 
 async function write(prefix: string, root: TrackableNode, fill: Fill, signal: AbortSignal | undefined): Promise<void> {
   const tree = walkNow(root, (value) => value as TrackableNode);
-  const frozen = new Frozen(tree);
-  resultOf(frozen.freeze(ONE_TURN));
+  const frozen = resultOf(Frozen.of(tree, ONE_TURN));
+  resultOf(frozen.freeze());
   const turns = new ShortTurns();
   const { columns } = await promiseOf(new Capturer().capture(tree, frozen, turns));
   const directory = dirname(prefix);
