@@ -1,3 +1,4 @@
+import { float64Column, freeColumns, uint8Column, uint32Column } from '../native/columns.ts';
 import { ExtentKind, gpuDirectUse, type LoadProgram, NO_BUFFER, type TakenBuffers } from '../native/contract.ts';
 import { takeBuffers } from '../native/take-buffers.ts';
 import type { Steps, Turns } from '../steps.ts';
@@ -29,8 +30,8 @@ export class LoadBuilder {
   /** @param capacity tensors and extents that will about be added. */
   constructor(capacity = 16) {
     this.#extents = columns(capacity);
-    this.#expected = new Uint32Array(capacity);
-    this.#verify = new Uint8Array(capacity);
+    this.#expected = uint32Column(capacity);
+    this.#verify = uint8Column(capacity);
   }
 
   get tensorCount(): number {
@@ -45,8 +46,8 @@ export class LoadBuilder {
   tensor(keyed: Keyed, crc32c: number | null): void {
     const tensor = this.#tensors.push(keyed) - 1;
     if (tensor === this.#expected.length) {
-      this.#expected = grown(this.#expected, new Uint32Array(2 * tensor + 1));
-      this.#verify = grown(this.#verify, new Uint8Array(2 * tensor + 1));
+      this.#expected = grown(this.#expected, uint32Column(2 * tensor + 1));
+      this.#verify = grown(this.#verify, uint8Column(2 * tensor + 1));
     }
     this.#expected[tensor] = crc32c ?? 0;
     this.#verify[tensor] = crc32c === null ? 0 : 1;
@@ -90,6 +91,11 @@ export class LoadBuilder {
     this.#lastPath = path;
     this.#lastNumber = found;
     return found;
+  }
+
+  /** Once the program has ended. */
+  free(): void {
+    freeColumns(...Object.values(this.#extents), this.#expected, this.#verify);
   }
 
   /** Hands the memory over before the start, if it is in very many pieces. To be called once all extents are there. */
@@ -140,23 +146,25 @@ type ExtentColumns = ReturnType<typeof columns>;
 
 function columns(rows: number) {
   return {
-    kind: new Uint8Array(rows),
-    file: new Uint32Array(rows),
-    fileOffset: new Float64Array(rows),
-    bytes: new Float64Array(rows),
-    buffer: new Uint32Array(rows),
-    target: new Float64Array(rows),
-    tensor: new Uint32Array(rows),
+    kind: uint8Column(rows),
+    file: uint32Column(rows),
+    fileOffset: float64Column(rows),
+    bytes: float64Column(rows),
+    buffer: uint32Column(rows),
+    target: float64Column(rows),
+    tensor: uint32Column(rows),
   };
 }
 
 function grownColumns(from: ExtentColumns): ExtentColumns {
   const to = columns(2 * from.bytes.length + 1);
   for (const name of Object.keys(from) as (keyof ExtentColumns)[]) to[name].set(from[name]);
+  freeColumns(...Object.values(from));
   return to;
 }
 
 function grown<T extends Uint8Array | Uint32Array>(from: T, to: T): T {
   to.set(from);
+  freeColumns(from);
   return to;
 }

@@ -91,6 +91,8 @@ export class RegionLoads {
       });
     } catch (error) {
       throw isCheckpointError(error) ? withOverwritten(error, builder) : error;
+    } finally {
+      builder.free();
     }
   }
 

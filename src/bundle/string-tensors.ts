@@ -1,3 +1,4 @@
+import { promiseOf, ShortTurns } from '../steps.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
 import { type Box, commonRuns, volume } from './boxes.ts';
 import { inContext } from './damage.ts';
@@ -5,7 +6,7 @@ import { LoadBuilder } from './load-builder.ts';
 import type { StoredEntry } from './messages.ts';
 import type { RegionLoads } from './region-loads.ts';
 import type { StoredPart } from './stored-parts.ts';
-import { readStrings } from './strings.ts';
+import { readingStrings } from './strings.ts';
 import type { BundleReadOptions } from './types.ts';
 
 /** Reads boxes of string tensors, whose elements vary in length: the parts they lie in are read whole. */
@@ -31,11 +32,15 @@ export async function readStringTensors(
     tensors.set(key, new HostTensor({ dtype: 'string', shape: target.length, data }));
   }
   await loads.run(builder, options);
+  const turns = new ShortTurns();
   for (const { key, target, part, bytes, data } of pending) {
     const { entry, box } = part;
     const path = loads.path(entry.shard);
-    const elements = inContext(`${path}: '${key}' at ${entry.offset}`, { path, key, offset: entry.offset }, () =>
-      readStrings(bytes, volume(box), options.verify === false ? null : entry.crc32c),
+    const expectedCrc = options.verify === false ? null : entry.crc32c;
+    const elements = await promiseOf(readingStrings(bytes, volume(box), expectedCrc, turns)).catch((error) =>
+      inContext(`${path}: '${key}' at ${entry.offset}`, { path, key, offset: entry.offset }, () => {
+        throw error;
+      }),
     );
     const runs = commonRuns(box, target);
     for (const [from, to] of runs.all()) {

@@ -6,10 +6,14 @@
 
 import type { NativeBytes } from '../native/encode.ts';
 import { crc32c } from '../native/engine.ts';
+import { inTurns, ONE_TURN, resultOf, type Steps, type Turns } from '../steps.ts';
 import { maskCrc } from './crc.ts';
 import { dataLoss } from './damage.ts';
 import { WireReader } from './wire-reader.ts';
 import { WireWriter } from './wire-writer.ts';
+
+/** Bytes that are summed before the event loop may turn. */
+const SUMMED_AT_ONCE = 2 ** 18;
 
 /** A whole string tensor as it is stored, in memory of its own that doesn't change. */
 export interface StoredStrings<Bytes = Uint8Array | NativeBytes> {
@@ -51,6 +55,16 @@ function headOf(lengths: readonly number[]): { head: Uint8Array; checksum: numbe
 
 /** The elements, as views of `bytes`. `expectedCrc`: unmasked, or null not to compare. */
 export function readStrings(bytes: Uint8Array, count: number, expectedCrc: number | null): Uint8Array[] {
+  return resultOf(readingStrings(bytes, count, expectedCrc, ONE_TURN));
+}
+
+/** {@link readStrings} where they may be long: the object graph of a million tensors takes 100 MB. */
+export function* readingStrings(
+  bytes: Uint8Array,
+  count: number,
+  expectedCrc: number | null,
+  turns: Turns,
+): Steps<Uint8Array[]> {
   if (count > bytes.length) throw dataLoss(`${count} strings can't lie in ${bytes.length} bytes`);
   const reader = new WireReader(bytes);
   const lengths: number[] = [];
@@ -72,7 +86,10 @@ export function readStrings(bytes: Uint8Array, count: number, expectedCrc: numbe
     const ofLengths = crc32c(fixedLengths(lengths));
     if (maskCrc(ofLengths) !== stored) throw dataLoss("the checksum of the strings' lengths does not match");
     let crc = crc32c(bytes.subarray(checksumAt, start), ofLengths);
-    crc = crc32c(bytes.subarray(start), crc);
+    const add = (from: number, to: number): void => {
+      crc = crc32c(bytes.subarray(start + from, start + to), crc);
+    };
+    yield* inTurns(turns, total, add, SUMMED_AT_ONCE);
     if (crc !== expectedCrc) throw dataLoss('the checksum of the strings does not match');
   }
   let at = start;

@@ -6,7 +6,7 @@
 import { allocate, free } from './engine.ts';
 
 /** Less is V8's own: that is faster. Bytes. */
-const LARGE = 2 ** 16;
+const LARGE = 2 ** 20;
 
 export const uint8Column = (length: number): Uint8Array => new Uint8Array(zeroed(length), 0, length);
 export const int32Column = (length: number): Int32Array => new Int32Array(zeroed(4 * length), 0, length);
