@@ -21,7 +21,7 @@ namespace tensor_checkpoint {
 // How much of its memory V8 is told of: it collects garbage for what it is told of.
 enum class Told {
   kAll,
-  // Of what a save is made of: one byte in ExternalCount::kPart.
+  // Of what saves and restores are made of: one byte in ExternalCount::kPart.
   kPart,
 };
 
@@ -77,24 +77,24 @@ Napi::Value ViewOf(Napi::Env env, Napi::Value buffer, size_t count) {
   return made ? Napi::Value(env, view) : env.Undefined();
 }
 
-// The elements of a vector or string as a typed array.
+// The elements of a vector or string as a typed array, of which V8 is told a part.
 template <typename Column>
-Napi::Value ColumnToJs(Napi::Env env, Column column, Told told = Told::kAll) {
+Napi::Value ColumnToJs(Napi::Env env, Column column) {
   using Element = typename Column::value_type;
   static_assert(sizeof(Element) == 1 || TypedArrayOf<Element>() != napi_uint8_array);
   auto owner = std::make_unique<Column>(std::move(column));
   const Column& elements = *owner;
   const size_t count = elements.size();
   const void* const data = elements.data();
-  return ViewOf<Element>(env, BufferToJs(env, std::move(owner), data, count * sizeof(Element), told), count);
+  return ViewOf<Element>(env, BufferToJs(env, std::move(owner), data, count * sizeof(Element), Told::kPart), count);
 }
 
-// Bytes that were written, as a Uint8Array.
-inline Napi::Value BytesToJs(Napi::Env env, WrittenBytes bytes, Told told) {
+// Bytes that were written, as a Uint8Array. Likewise.
+inline Napi::Value BytesToJs(Napi::Env env, WrittenBytes bytes) {
   auto owner = std::make_unique<WrittenBytes>(std::move(bytes));
   const size_t size = owner->size;
   const uint8_t* const data = owner->data.get();
-  return ViewOf<uint8_t>(env, BufferToJs(env, std::move(owner), data, size, told), size);
+  return ViewOf<uint8_t>(env, BufferToJs(env, std::move(owner), data, size, Told::kPart), size);
 }
 
 }  // namespace tensor_checkpoint

@@ -87,7 +87,7 @@ class Index {
   Napi::Value Finish(Napi::Env env) {
     SortedTable& table = index_.table();
     Napi::Object encoded = Napi::Object::New(env);
-    encoded.Set("checksumAt", ColumnToJs(env, std::move(checksum_at_), Told::kPart));
+    encoded.Set("checksumAt", ColumnToJs(env, std::move(checksum_at_)));
     encoded.Set("seals", SealsToJs(env, table.seals()));
     encoded.Set("bytes", NativeBytesToJs(env, table.Take()));
     return encoded;

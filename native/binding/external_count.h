@@ -13,8 +13,8 @@ namespace tensor_checkpoint {
 // wasn't told of is taken off its count, and added again before V8 takes off the whole.
 class ExternalCount {
  public:
-  // V8 is told of one byte in so many of what a save is made of. Of a million tensors that is 0.5 GiB, of which the most lives as
-  // long as their Checkpoint and the rest is freed by name: garbage of a GiB sets off a collection, no save does.
+  // V8 is told of one byte in so many of what saves and restores are made of. Of a million tensors that is 0.5 GiB, of which the
+  // most lives as long as their Checkpoint and the rest is freed by name: garbage of a GiB sets off a collection, no save does.
   static constexpr size_t kPart = 16;
 
   // Whether V8's count may be less than what it takes off later: up to Node 22 it only looks at how much has come since its

@@ -15,8 +15,8 @@ namespace {
 
 Napi::Value TextsToJs(Napi::Env env, TextColumnWriter& texts) {
   Napi::Object column = Napi::Object::New(env);
-  column.Set("text", BytesToJs(env, texts.TakeText(), Told::kPart));
-  column.Set("start", ColumnToJs(env, texts.TakeStart(), Told::kPart));
+  column.Set("text", BytesToJs(env, texts.TakeText()));
+  column.Set("start", ColumnToJs(env, texts.TakeStart()));
   return column;
 }
 
@@ -127,7 +127,7 @@ class Order {
   Napi::Value Finish(Napi::Env env) {
     Napi::Object sorted = Napi::Object::New(env);
     sorted.Set("repeated", order_.repeated() ? Napi::Number::New(env, *order_.repeated()) : env.Null());
-    sorted.Set("rows", ColumnToJs(env, order_.Take(), Told::kPart));
+    sorted.Set("rows", ColumnToJs(env, order_.Take()));
     return sorted;
   }
 
