@@ -16,11 +16,11 @@ class ZeroedColumn {
   using value_type = T;
 
   ZeroedColumn() = default;
-  explicit ZeroedColumn(size_t size) : memory_(AlignedBuffer::AllocateZeroed(size * sizeof(T))), size_(size) {
+  explicit ZeroedColumn(size_t size) : memory_(AlignedBuffer::AllocateZeroed(size * sizeof(T))) {
     if (size > 0 && memory_.empty()) std::abort();
   }
 
-  size_t size() const { return size_; }
+  size_t size() const { return memory_.size() / sizeof(T); }
   T* data() { return reinterpret_cast<T*>(memory_.data()); }
   const T* data() const { return reinterpret_cast<const T*>(memory_.data()); }
   T& operator[](size_t row) { return data()[row]; }
@@ -28,7 +28,6 @@ class ZeroedColumn {
 
  private:
   AlignedBuffer memory_;
-  size_t size_ = 0;
 };
 
 }  // namespace tensor_checkpoint

@@ -1,7 +1,5 @@
 #include "binding/array_buffers.h"
 
-#include <uv.h>
-
 #include <algorithm>
 #include <string>
 
@@ -12,26 +10,14 @@
 namespace tensor_checkpoint {
 namespace {
 
-// V8 collects garbage each time this much external memory has come to it since the last time.
-constexpr double kCollectedAfter = 64 << 20;
-
-// The memory of the machine, or what a control group leaves of it.
-double MachineMemory() {
-  static const double bytes = [] {
-    const uint64_t constrained = uv_get_constrained_memory();
-    return static_cast<double>(std::min(uv_get_total_memory(), constrained == 0 ? UINT64_MAX : constrained));
-  }();
-  return bytes;
-}
-
 // How many of `size` new bytes V8 is told of, with `live` bytes there already. Told of all, it would look through its whole
 // heap 64 times while a state of 4 GiB is made, in which nothing is garbage. So it collects when there is half as much again,
 // as other heaps do, or a sixteenth of the machine's memory more: what was dropped must not push out what is in use.
-// (A buffer of more than kCollectedAfter is counted as a whole first, and may still set off a collection of its own.)
+// (A buffer of more than that is counted as a whole first, and may still set off a collection of its own.)
 size_t Counted(size_t size, size_t live) {
-  const double most = std::max(kCollectedAfter, MachineMemory() / 16);
-  const double step = std::clamp(static_cast<double>(live) / 2, kCollectedAfter, most);
-  return static_cast<size_t>(static_cast<double>(size) * (kCollectedAfter / step));
+  const double most = std::max(ExternalCount::kCollectedAfter, ExternalCount::MachineMemory() / 16);
+  const double step = std::clamp(static_cast<double>(live) / 2, ExternalCount::kCollectedAfter, most);
+  return static_cast<size_t>(static_cast<double>(size) * (ExternalCount::kCollectedAfter / step));
 }
 
 // V8 has taken all of the buffer off its count by now.
@@ -53,7 +39,7 @@ Napi::Value Allocate(const Napi::CallbackInfo& info) {
   const std::string use = info.Length() > 1 && info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
   // Collecting garbage is in vain where the memory belongs to another owner before long.
   const bool adopted = use == "adopt";
-  const size_t counted = adopted ? 0 : use == "column" ? size / ExternalCount::kPart : Counted(size, Allocations::Bytes());
+  const size_t counted = adopted ? 0 : use == "column" ? ExternalCount::Part(size) : Counted(size, Allocations::Bytes());
   const size_t uncounted = ExternalCount::MayBeLess(env) ? size - counted : 0;
   uint8_t* const data = Allocations::New(size, adopted);
   if (data == nullptr) {

@@ -21,7 +21,7 @@ namespace tensor_checkpoint {
 // How much of its memory V8 is told of: it collects garbage for what it is told of.
 enum class Told {
   kAll,
-  // Of what saves and restores are made of: one byte in ExternalCount::kPart.
+  // Of what saves and restores are made of: ExternalCount::Part().
   kPart,
 };
 
@@ -38,7 +38,7 @@ Napi::Value BufferToJs(Napi::Env env, std::unique_ptr<Owner> owner, const void* 
   napi_value buffer = nullptr;
   if (bytes >= kCopied && bytes <= kMost) {
     const bool in_part = told == Told::kPart && ExternalCount::MayBeLess(env);
-    const auto untold = static_cast<int64_t>(in_part ? bytes - bytes / ExternalCount::kPart : 0);
+    const auto untold = static_cast<int64_t>(in_part ? bytes - ExternalCount::Part(bytes) : 0);
     std::unique_ptr<Kept> kept(new Kept{std::move(owner), untold});
     const auto finalize = [](napi_env env, void*, void* hint) {
       const std::unique_ptr<Kept> kept(static_cast<Kept*>(hint));

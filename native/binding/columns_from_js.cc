@@ -63,11 +63,12 @@ Status ExtentColumns::Row(size_t row, const BufferTable& buffers, const Counts& 
   if (!save_ && buffer == kNoBuffer) return Status::Ok();
   const uint8_t kind = has_kind_ ? kind_[row] : 0;
   if (kind != 0) {
-    if (kind > 2) return Broken("extents.kind is not supported");
+    if (kind > 3) return Broken("extents.kind is not supported");
     extent.memory = reinterpret_cast<uint8_t*>(static_cast<uintptr_t>(at));
     extent.mutable_memory = false;
+    extent.copied = kind == 3;
     if (at == 0 && extent.bytes > 0) return Broken("an extent lies at address 0");
-    if (kind == 1) return Status::Ok();
+    if (kind != 2) return Status::Ok();
     extent.device = buffer;
     return buffer < counts.devices ? Status::Ok() : Broken("extents.buffer is no row of devices");
   }

@@ -13,9 +13,15 @@ namespace tensor_checkpoint {
 // wasn't told of is taken off its count, and added again before V8 takes off the whole.
 class ExternalCount {
  public:
-  // V8 is told of one byte in so many of what saves and restores are made of. Of a million tensors that is 0.5 GiB, of which the
-  // most lives as long as their Checkpoint and the rest is freed by name: garbage of a GiB sets off a collection, no save does.
-  static constexpr size_t kPart = 16;
+  // What V8 is told of so many bytes that saves and restores are made of. Of a million tensors that is 0.5 GiB, of which the most
+  // lives as long as their Checkpoint and the rest is freed by name. No save sets off a collection; garbage of a sixteenth of the
+  // machine's memory, 1 GiB at most, does.
+  static size_t Part(size_t bytes);
+
+  // V8 collects garbage each time this much has come to its count.
+  static constexpr double kCollectedAfter = 64 << 20;
+  // The memory of the machine, or what a control group leaves of it.
+  static double MachineMemory();
 
   // Whether V8's count may be less than what it takes off later: up to Node 22 it only looks at how much has come since its
   // last collection; a newer one ends the process when more is taken off than there is.

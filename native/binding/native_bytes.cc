@@ -17,7 +17,7 @@ struct Held {
   size_t start;
 
   std::span<const uint8_t> bytes() const { return {memory.data.get() + start, memory.size - start}; }
-  int64_t told() const { return static_cast<int64_t>(memory.size / ExternalCount::kPart); }
+  int64_t told() const { return static_cast<int64_t>(ExternalCount::Part(memory.size)); }
 };
 
 const Held* HeldBy(napi_env env, napi_value value) {

@@ -62,7 +62,7 @@ class FilePlanner {
 
  private:
   bool MayStay(const Extent& extent, uint64_t skip) const {
-    if (extent.memory == nullptr || extent.device != kHost || (options_.copy && extent.mutable_memory)) return false;
+    if (extent.memory == nullptr || extent.device != kHost || (options_.copy && extent.copied)) return false;
     return reinterpret_cast<uintptr_t>(extent.memory + skip) % memory_unit_ == 0;
   }
 

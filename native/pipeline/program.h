@@ -23,6 +23,8 @@ struct Extent {
   uint32_t device = kHost;  // Index into the program's `devices`.
   // The memory may be written to by others while the program runs.
   bool mutable_memory = true;
+  // Goes through staging where `copy` of the options says so: else its owner would have to wait until it is written.
+  bool copied = true;
 };
 
 // Where device memory lies, and after which work it may be read or written.

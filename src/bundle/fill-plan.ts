@@ -54,7 +54,7 @@ export function* fillPlan(
           buffer[tensor] = buffers.push(bytes.buffer) - 1;
           source[tensor] = bytes.byteOffset;
         } else {
-          kind[tensor] = ExtentKind.pinnedMemory;
+          kind[tensor] = ExtentKind.nativeMemory;
           source[tensor] = bytes.address;
           owners.push(bytes);
         }

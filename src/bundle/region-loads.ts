@@ -76,13 +76,13 @@ export class RegionLoads {
     }
   }
 
-  /** Runs what was collected. What fails says which keys' memory was written to. */
+  /** Runs what was collected, which is used up then. What fails says which keys' memory was written to. */
   async run(builder: LoadBuilder, options: BundleReadOptions): Promise<void> {
     if (builder.tensorCount === 0) return;
     const { threads, stagingBytes, deviceChecksum, gpuDirect, signal, onProgress, onWarning } = options;
     const progress = onProgress !== undefined;
-    await promiseOf(builder.takeBuffers(new ShortTurns()));
     try {
+      await promiseOf(builder.takeBuffers(new ShortTurns()));
       await runLoad(builder.build({ threads, stagingBytes, deviceChecksum, gpuDirect, progress }), {
         signal,
         onProgress,

@@ -245,6 +245,7 @@ async function load(
   const program = builder.build({ threads, stagingBytes, progress: onProgress !== undefined, keepGoing: true });
   const names = (tensor: number) => builder.keyOf(tensor);
   const result = await attempt(() => runLoad(program, { names, signal, onProgress }), report);
+  builder.free();
   return result?.damage ?? [];
 }
 

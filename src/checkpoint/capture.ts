@@ -132,7 +132,7 @@ export class Frozen {
   }
 }
 
-/** Composes what is saved. It belongs to one Checkpoint and remembers the last tree's keys and graph. */
+/** Composes what is saved. It belongs to one Checkpoint and remembers the last tree's keys, graph, dtypes and shapes. */
 export class Capturer {
   #last: Structure | undefined;
   #lastValues: Pick<BundleColumns, 'dtypes' | 'shapes'> | undefined;

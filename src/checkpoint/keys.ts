@@ -1,7 +1,7 @@
 /**
  * How values of an object tree are named in a checkpoint. Keys are for people and for name-based tools: restoring goes
  * by the local names in the object graph. Source: TensorFlow's trackable_utils and facts of the tensor bundle.
- * Native composes the keys of a save by the same rules (native/format/object_keys.cc; test/native/encode.test.ts compares).
+ * Native composes the keys of a save by the same rules (native/format/object_keys.cc; test/native/encode-texts.test.ts compares).
  */
 
 /** The scalar string entry that holds the serialized object graph. */

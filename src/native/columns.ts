@@ -3,10 +3,10 @@
  * collect garbage for them several times in a save, look through its whole heap each time, and find little. So it is told
  * of a small part, and what is of no more use is freed by name.
  */
-import { allocate, free } from './engine.ts';
+import { loadAddon } from './loader.ts';
 
-/** Less is V8's own: that is faster. Bytes. */
-const LARGE = 2 ** 20;
+/** Less is V8's own: that is faster, and such memory comes in huge pages, which are no other's. Bytes. */
+const LARGE = 2 ** 21;
 
 export const uint8Column = (length: number): Uint8Array => new Uint8Array(zeroed(length), 0, length);
 export const int32Column = (length: number): Int32Array => new Int32Array(zeroed(4 * length), 0, length);
@@ -15,9 +15,9 @@ export const float64Column = (length: number): Float64Array => new Float64Array(
 
 /** Frees columns that nobody uses any more, native's programs included. What isn't freed is garbage as everything else. */
 export function freeColumns(...columns: readonly ArrayBufferView[]): void {
-  for (const { buffer } of columns) if (buffer.byteLength >= LARGE) free(buffer as ArrayBuffer);
+  for (const { buffer } of columns) if (buffer.byteLength >= LARGE) loadAddon().free(buffer as ArrayBuffer);
 }
 
 function zeroed(bytes: number): ArrayBuffer {
-  return bytes < LARGE ? new ArrayBuffer(bytes) : allocate(bytes, 'column');
+  return bytes < LARGE ? new ArrayBuffer(bytes) : loadAddon().allocate(bytes, 'column');
 }

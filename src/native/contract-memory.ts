@@ -8,6 +8,8 @@ export const ExtentKind = {
   pinnedMemory: 1,
   /** At a device address, on row `buffer` of `devices`. */
   cudaDevice: 2,
+  /** At the address of {@link NativeBytes}, which are among `owners`. Copied first where the program copies. */
+  nativeMemory: 3,
 } as const;
 
 /** A row of `devices` without a stream: all work of the device's context is waited for. */

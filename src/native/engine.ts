@@ -111,7 +111,10 @@ export function runLoad(
   return new Promise((resolve, reject) => {
     if (options.signal?.aborted) throw abortError(options.signal);
     const addon = loadAddon();
-    const id = guard(() =>
+    // Before the start: once a program runs, nothing but its last event says that it no longer uses memory.
+    let id = 0;
+    const stopListening = listen(options.signal, () => addon.abort(id));
+    id = guard(() =>
       addon.startLoad(checked(program), (event) => {
         if (event.type === 'progress') {
           options.onProgress?.(event.progress);
@@ -132,7 +135,6 @@ export function runLoad(
         reject(error);
       }),
     );
-    const stopListening = listen(options.signal, () => addon.abort(id));
   });
 }
 
@@ -213,13 +215,8 @@ export function lockDirectorySync(path: string): DirectoryLock {
 }
 
 /** Zeroed memory, aligned for direct I/O; with a `use`, of unspecified content, to be filled before anybody sees it. */
-export function allocate(bytes: number, use?: 'fill' | 'adopt' | 'column'): ArrayBuffer {
+export function allocate(bytes: number, use?: 'fill' | 'adopt'): ArrayBuffer {
   return guard(() => loadAddon().allocate(bytes, use));
-}
-
-/** Frees memory of {@link allocate}'s that nobody uses any more; of other memory, nothing. */
-export function free(buffer: ArrayBuffer): void {
-  loadAddon().free(buffer);
 }
 
 /** CRC-32C (unmasked), continuing from `initial`. Runs on the calling thread: for small inputs. */

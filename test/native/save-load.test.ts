@@ -1,11 +1,14 @@
 import { readdirSync, readFileSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { NativeWarning, Progress } from '../../src/native/contract.ts';
+import { ExtentKind, type NativeWarning, type Progress } from '../../src/native/contract.ts';
 import { allocate, crc32c, type LoadFailure, runLoad, runSave } from '../../src/native/engine.ts';
+import { loadAddon } from '../../src/native/loader.ts';
 import { takeBuffers } from '../../src/native/take-buffers.ts';
 import { promiseOf, ShortTurns } from '../../src/steps.ts';
 import { testDirectories } from '../support/directory.ts';
+import { made } from '../support/encoders.ts';
+import { columnOf } from '../support/reference-encoders.ts';
 import { loadProgram, type Placed, pattern, saveProgram, unmask } from './programs.ts';
 
 const directoryOf = testDirectories();
@@ -31,6 +34,41 @@ function oddTensors(): Placed[] {
 }
 
 describe('a save program', () => {
+  it("copies native's own bytes where it copies, so that what it captures doesn't wait for the disk, and else leaves them", async () => {
+    const names = columnOf([`${'a'.repeat(2 ** 20)}`]);
+    const none = columnOf([]);
+    const { bytes } = made(
+      loadAddon().encodeGraph({
+        childStart: Int32Array.of(0, 1, 1),
+        childIds: Int32Array.of(1),
+        childNames: names,
+        valueStart: new Int32Array(3),
+        attributes: new Uint32Array(0),
+        attributeNames: none,
+        keys: none,
+        slotStart: new Int32Array(3),
+        slotVariables: new Int32Array(0),
+        slotNames: none,
+        slotIds: new Int32Array(0),
+      }),
+    );
+    for (const copy of [true, false]) {
+      const directory = directoryOf();
+      const program = saveProgram(directory, [{ bytes: new Uint8Array(bytes.byteLength), offset: 0 }], {
+        copy,
+        direct: false,
+      });
+      const extents = {
+        ...program.extents,
+        kind: Uint8Array.of(ExtentKind.nativeMemory),
+        source: Float64Array.of(bytes.address),
+      };
+      const stats = await runSave({ ...program, buffers: [], owners: [bytes], extents }).finished;
+      expect(stats.bytesCopied).toBe(copy ? bytes.byteLength : 0);
+      expect(readFileSync(join(directory, 'ckpt.data-0')).equals(Buffer.from(bytes.copy()))).toBe(true);
+    }
+  });
+
   for (const options of [
     {},
     { direct: false },
