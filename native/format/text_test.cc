@@ -41,7 +41,8 @@ std::vector<uint32_t> Sorted(const TextColumn& texts, size_t piece, std::optiona
   while (order.Sort(piece)) {
   }
   repeated = order.repeated();
-  return order.Take();
+  const ZeroedColumn<uint32_t> rows = order.Take();
+  return {rows.data(), rows.data() + rows.size()};
 }
 
 TEST(TextOrderTest, OrdersByBytesWhateverTheNumberOfRowsAndThePieces) {
