@@ -1,5 +1,4 @@
 #include "format/sorted_table.h"
-#include "format/stored_string.h"
 
 #include <gtest/gtest.h>
 
@@ -8,6 +7,7 @@
 #include "checksum/crc32c.h"
 #include "format/bundle_index.h"
 #include "format/object_graph.h"
+#include "format/stored_string.h"
 
 namespace tensor_checkpoint {
 namespace {

@@ -96,7 +96,7 @@ export interface SaveProgramOptions {
   readonly threads: number;
   /** Upper bound of staging memory used for this program, bytes. */
   readonly stagingBytes: number;
-  /** true: all `jsMemory` extents go through staging and *captured* is reached when the last byte is in it. */
+  /** true: all extents in `jsMemory` and `nativeMemory` go through staging and *captured* is reached when the last byte is in it. */
   readonly copy: boolean;
   /** false: the same order without fsync. */
   readonly durable: boolean;

@@ -101,7 +101,10 @@ export interface NativeAddon extends CudaAddon, EncoderAddon, DecoderAddon {
    * other memory it counts a part, smaller the more there is, and of a `column` little. (From Node 23 on it counts all.)
    */
   allocate(bytes: number, use?: 'fill' | 'adopt' | 'column'): ArrayBuffer;
-  /** Frees memory of {@link allocate}'s before it is garbage, which no running program may use: the buffer is detached. Its memory is free when the event loop turns. */
+  /**
+   * Frees memory of {@link allocate}'s before it is garbage, which no running program may use: the buffer is detached. Its
+   * memory is free when the event loop turns.
+   */
   free(buffer: ArrayBuffer): void;
   /** CRC-32C of `bytes`, continuing from `initial` (unmasked, default 0). For small inputs: it runs on the JS thread. */
   crc32c(bytes: Uint8Array, initial?: number): number;

@@ -114,7 +114,7 @@ export function runLoad(
     // Before the start: once a program runs, nothing but its last event says that it no longer uses memory.
     let id = 0;
     const stopListening = listen(options.signal, () => addon.abort(id));
-    id = guard(() =>
+    const start = () =>
       addon.startLoad(checked(program), (event) => {
         if (event.type === 'progress') {
           options.onProgress?.(event.progress);
@@ -133,8 +133,13 @@ export function runLoad(
         Object.defineProperty(error, 'touched', { value: event.touched });
         if (event.damage) Object.defineProperty(error, 'damage', { value: event.damage });
         reject(error);
-      }),
-    );
+      });
+    try {
+      id = guard(start);
+    } catch (error) {
+      stopListening();
+      throw error;
+    }
   });
 }
 

@@ -7,7 +7,7 @@ import { testDirectories } from '../support/directory.ts';
 
 const directory = testDirectories();
 
-/** So many that all columns with a row for each are the engine's memory, and are freed by name. */
+/** So many that columns with a number for each are the engine's memory, and are freed by name. */
 const MANY = 600_000;
 
 /** Tensors of one number, a thousand in a layer, and the numbers. */

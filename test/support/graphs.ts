@@ -1,4 +1,4 @@
-import { readStrings } from '../../src/bundle/strings.ts';
+import { bytesOfStrings, readStrings } from '../../src/bundle/strings.ts';
 import { WireReader } from '../../src/bundle/wire-reader.ts';
 import { decodeObjectGraph } from '../../src/checkpoint/decode-object-graph.ts';
 import {
@@ -12,7 +12,6 @@ import { structureOf } from '../../src/checkpoint/structure.ts';
 import { textsOf } from '../../src/checkpoint/texts.ts';
 import type { ObjectTree } from '../../src/checkpoint/tree.ts';
 import { ONE_TURN, resultOf } from '../../src/steps.ts';
-import { contentOf } from './native-bytes.ts';
 
 /** A node of an object graph as one object, which is easier to compare than columns. */
 export interface GraphNode {
@@ -79,7 +78,7 @@ export function graphOf(nodes: readonly GraphNode[]): ObjectGraph {
 /** The graph that a save of this tree stores. */
 export function graphOfObjects(tree: ObjectTree): ObjectGraph {
   const { graph } = resultOf(structureOf(tree, undefined, ONE_TURN));
-  return decodeGraph(readStrings(contentOf(graph.bytes), 1, graph.checksum)[0]!);
+  return decodeGraph(readStrings(bytesOfStrings(graph), 1, graph.checksum)[0]!);
 }
 
 /** The variables' global names in a graph that TensorFlow wrote, by the row of their attribute. */
