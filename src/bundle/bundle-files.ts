@@ -2,7 +2,6 @@ import { CheckpointError } from '../errors.ts';
 import { stat } from '../native/engine.ts';
 import { dataLoss } from './damage.ts';
 import { dataPath } from './names.ts';
-import type { Keyed } from './types.ts';
 
 /** Where bytes of a tensor lie that are to be read. */
 export interface WantedBytes {
@@ -39,17 +38,16 @@ export class BundleFiles {
     return sizes;
   }
 
-  /** DATA_LOSS for bytes of `key` that lie behind the end of their file. */
-  check(keyed: Keyed, { shard, offset, size }: WantedBytes, sizes: ReadonlyMap<number, number>): void {
-    const bytes = sizes.get(shard)!;
-    if (offset + size <= bytes) return;
-    const { key } = keyed;
+  /** Whether these bytes lie in their file, of which the size was asked for. */
+  hold({ shard, offset, size }: WantedBytes, sizes: ReadonlyMap<number, number>): boolean {
+    return offset + size <= sizes.get(shard)!;
+  }
+
+  /** DATA_LOSS: bytes of `key` lie behind the end of their file. */
+  tooShort(key: string, { shard, offset, size }: WantedBytes, sizes: ReadonlyMap<number, number>): CheckpointError {
     const path = this.path(shard);
-    throw dataLoss(`'${key}' lies in ${path} at ${offset} to ${offset + size}, but that file has ${bytes} bytes.`, {
-      path,
-      key,
-      offset,
-    });
+    const message = `'${key}' lies in ${path} at ${offset} to ${offset + size}, but that file has ${sizes.get(shard)} bytes.`;
+    return dataLoss(message, { path, key, offset });
   }
 
   #size(shard: number): Promise<number> {

@@ -17,7 +17,7 @@ export type {
   BundleEntryInfo,
   BundlePlan,
   BundleReadOptions,
-  BundleReadRequest,
+  BundleReads,
   PlanOptions,
   TensorSlice,
 } from './types.ts';

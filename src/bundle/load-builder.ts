@@ -6,6 +6,7 @@ import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
 import { BufferNumbers } from './buffer-numbers.ts';
 import { addressNumber, DeviceRows } from './device-rows.ts';
+import { NumberColumn } from './number-column.ts';
 import type { Keyed } from './types.ts';
 
 /** Bytes of staging memory a read uses where the caller doesn't say. */
@@ -21,14 +22,22 @@ export class LoadBuilder {
   readonly #memory = new BufferNumbers();
   #taken: TakenBuffers | undefined;
   readonly #devices = new DeviceRows();
-  readonly #tensors: Keyed[] = [];
+  /** By tensor: its row, or −1 − its place among the others. */
+  readonly #tensors: NumberColumn<Int32Array>;
+  readonly #others: Keyed[] = [];
+  readonly #keyAt: (row: number) => string;
   #extents: ExtentColumns;
   #extentCount = 0;
   #expected: Uint32Array;
   #verify: Uint8Array;
 
-  /** @param capacity tensors and extents that will about be added. */
-  constructor(capacity = 16) {
+  /**
+   * @param capacity tensors and extents that will about be added.
+   * @param keyAt the key of a row, for tensors that are known by theirs.
+   */
+  constructor(capacity = 16, keyAt: (row: number) => string = String) {
+    this.#tensors = NumberColumn.int32(capacity);
+    this.#keyAt = keyAt;
     this.#extents = columns(capacity);
     this.#expected = uint32Column(capacity);
     this.#verify = uint8Column(capacity);
@@ -39,12 +48,15 @@ export class LoadBuilder {
   }
 
   keyOf(tensor: number): string {
-    return this.#tensors[tensor]?.key ?? `tensor ${tensor}`;
+    if (tensor >= this.tensorCount) return `tensor ${tensor}`;
+    const row = this.#tensors.at(tensor);
+    return row >= 0 ? this.#keyAt(row) : this.#others[-1 - row]!.key;
   }
 
-  /** Starts a tensor; extents follow. `crc32c` null: its checksum is not compared. */
-  tensor(keyed: Keyed, crc32c: number | null): void {
-    const tensor = this.#tensors.push(keyed) - 1;
+  /** Starts a tensor, known by its row where there may be very many; extents follow. `crc32c` null: its checksum is not compared. */
+  tensor(which: number | Keyed, crc32c: number | null): void {
+    const tensor = this.#tensors.length;
+    this.#tensors.push(typeof which === 'number' ? which : -this.#others.push(which));
     if (tensor === this.#expected.length) {
       this.#expected = grown(this.#expected, uint32Column(2 * tensor + 1));
       this.#verify = grown(this.#verify, uint8Column(2 * tensor + 1));
@@ -67,11 +79,12 @@ export class LoadBuilder {
     extents.file[row] = this.#fileNumber(path);
     extents.fileOffset[row] = fileOffset;
     extents.bytes[row] = bytes;
-    extents.tensor[row] = this.#tensors.length - 1;
+    const tensor = this.tensorCount - 1;
+    extents.tensor[row] = tensor;
     if (into === null) {
       extents.buffer[row] = NO_BUFFER;
     } else if ('kind' in into) {
-      const keyed = this.#tensors.at(-1)!;
+      const keyed = { key: this.keyOf(tensor) };
       extents.kind[row] = ExtentKind.cudaDevice;
       extents.buffer[row] = this.#devices.add(into, keyed);
       extents.target[row] = addressNumber(into.pointer, 'device address', keyed) + targetOffset;
@@ -96,6 +109,7 @@ export class LoadBuilder {
   /** Once the program has ended. */
   free(): void {
     freeColumns(...Object.values(this.#extents), this.#expected, this.#verify);
+    this.#tensors.free();
   }
 
   /** Hands the memory over before the start, if it is in very many pieces. To be called once all extents are there. */
@@ -113,7 +127,7 @@ export class LoadBuilder {
   }): LoadProgram {
     const { kind, file, fileOffset, bytes, buffer, target, tensor } = this.#extents;
     const extents = this.#extentCount;
-    const count = this.#tensors.length;
+    const count = this.tensorCount;
     return {
       files: { paths: this.#paths },
       buffers: this.#memory.buffers,

@@ -48,6 +48,11 @@ export class NumberColumn<T extends Numbers> {
     return this.#numbers.subarray(0, this.#length) as T;
   }
 
+  /** Once nobody asks it, or what it gave, any more. */
+  free(): void {
+    freeColumns(this.#numbers);
+  }
+
   #grow(): void {
     const grown = this.#make(2 * this.#length + 64);
     grown.set(this.#numbers);

@@ -1,10 +1,11 @@
 import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
 import type { KeyColumns } from '../native/decode.ts';
 import { inTurns, promiseOf, ShortTurns } from '../steps.ts';
-import { type DType, elementSize, viewLanes } from '../tensor/dtypes.ts';
+import { elementSize, viewLanes } from '../tensor/dtypes.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
-import { MAX_VIEW_LENGTH } from '../tensor/memory.ts';
+import { MAX_VIEW_LENGTH, type MemoryRange } from '../tensor/memory.ts';
 import { describeShape, elementCount } from '../tensor/shape.ts';
+import type { DeviceMemory } from '../tensor/source.ts';
 import { type Box, requestedBox, volume, wholeBox } from './boxes.ts';
 import { BundleFiles } from './bundle-files.ts';
 import { EntryInfos } from './entry-infos.ts';
@@ -15,7 +16,7 @@ import { openIndex } from './open-index.ts';
 import type { ParsedIndex } from './parse-index.ts';
 import { type Region, RegionLoads } from './region-loads.ts';
 import { readStringTensors } from './string-tensors.ts';
-import type { Bundle, BundleEntryInfo, BundleReadOptions, BundleReadRequest, TensorSlice } from './types.ts';
+import type { Bundle, BundleEntryInfo, BundleReadOptions, BundleReads, TensorSlice } from './types.ts';
 
 /**
  * Opens the checkpoint at `prefix`: reads its index and checks all of it.
@@ -65,47 +66,42 @@ class BundleReader implements Bundle {
     return this.#files.path(shard);
   }
 
-  async read(requests: readonly BundleReadRequest[], options: BundleReadOptions = {}): Promise<void> {
+  async read(reads: BundleReads, options: BundleReadOptions = {}): Promise<void> {
     const { entries } = this.#index;
     const columns = entries.rows;
     const turns = new ShortTurns();
-    const rows = new Int32Array(requests.length);
     const shards = new Set<number>();
     const regions: Region[] = [];
     const check = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
-        const request = requests[i]!;
-        const { row = entries.find(request.key), into } = request;
-        if (row < 0) throw this.#noSuchKey(request.key);
-        checkMemory(request, entries.dtypeAt(row), entries.shapeAt(row));
-        if (entries.slices.has(row)) {
-          const entry = entries.valueAt(row);
-          regions.push(this.#loads.region(request.key, entry, wholeBox(entry.shape), into, options.verify));
-          rows[i] = -1;
-        } else {
-          rows[i] = row;
+        const into = reads.into(i);
+        if (into === undefined) continue;
+        const row = reads.row(i);
+        this.#checkMemory(row, into);
+        if (!entries.slices.has(row)) {
           shards.add(columns.shard[row]!);
+          continue;
         }
+        const entry = entries.valueAt(row);
+        regions.push(this.#loads.region(entries.keyAt(row), entry, wholeBox(entry.shape), into, options.verify));
       }
     };
-    await promiseOf(inTurns(turns, requests.length, check));
+    await promiseOf(inTurns(turns, reads.length, check));
     const sizes = await this.#files.sizes(shards);
-    const builder = new LoadBuilder(requests.length);
+    const builder = new LoadBuilder(reads.length, (row) => entries.keyAt(row));
     const add = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
-        const row = rows[i]!;
-        if (row < 0) continue;
-        const request = requests[i]!;
-        const shard = columns.shard[row]!;
-        const offset = columns.offset[row]!;
-        const size = columns.size[row]!;
-        this.#files.check(request, { shard, offset, size }, sizes);
-        if (size === 0) continue;
-        builder.tensor(request, options.verify === false ? null : columns.crc32c[row]!);
-        builder.extent(this.#files.path(shard), offset, size, request.into);
+        const row = reads.row(i);
+        const into = reads.into(i);
+        if (into === undefined || entries.slices.has(row)) continue;
+        const wanted = { shard: columns.shard[row]!, offset: columns.offset[row]!, size: columns.size[row]! };
+        if (!this.#files.hold(wanted, sizes)) throw this.#files.tooShort(entries.keyAt(row), wanted, sizes);
+        if (wanted.size === 0) continue;
+        builder.tensor(row, options.verify === false ? null : columns.crc32c[row]!);
+        builder.extent(this.#files.path(wanted.shard), wanted.offset, wanted.size, into);
       }
     };
-    await promiseOf(inTurns(turns, requests.length, add));
+    await promiseOf(inTurns(turns, reads.length, add));
     await this.#loads.load(regions, options, builder);
   }
 
@@ -167,6 +163,20 @@ class BundleReader implements Bundle {
     return tensors;
   }
 
+  #checkMemory(row: number, into: MemoryRange | DeviceMemory): void {
+    const { entries } = this.#index;
+    const dtype = entries.dtypeAt(row);
+    const shape = entries.shapeAt(row);
+    const bytes = elementSize(dtype) * elementCount(shape);
+    if (elementSize(dtype) !== 0 && into.byteLength === bytes) return;
+    const key = entries.keyAt(row);
+    if (elementSize(dtype) === 0) {
+      throw invalidArgument(`'${key}' is a ${dtype} tensor, whose elements can't be read into memory in place.`);
+    }
+    const tensor = `'${key}' (${dtype} ${describeShape(shape)})`;
+    throw invalidArgument(`${tensor} has ${bytes} bytes; memory of ${into.byteLength} was given.`, { key });
+  }
+
   #entry(key: string): StoredEntry {
     const entry = this.#index.entries.get(key);
     if (entry === undefined) throw this.#noSuchKey(key);
@@ -182,20 +192,4 @@ class BundleReader implements Bundle {
       path: indexPath(this.prefix),
     });
   }
-}
-
-function checkMemory(request: BundleReadRequest, dtype: DType, shape: readonly number[]): void {
-  const bytes = elementSize(dtype) * elementCount(shape);
-  const given = request.into.byteLength;
-  if (elementSize(dtype) !== 0 && given === bytes) return;
-  const { key } = request;
-  if (elementSize(dtype) === 0) {
-    throw invalidArgument(`'${key}' is a ${dtype} tensor, whose elements can't be read into memory in place.`);
-  }
-  throw invalidArgument(
-    `'${key}' (${dtype} ${describeShape(shape)}) has ${bytes} bytes; memory of ${given} was given.`,
-    {
-      key,
-    },
-  );
 }

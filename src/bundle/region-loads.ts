@@ -100,7 +100,9 @@ export class RegionLoads {
   async checkFiles(wanted: ReadonlyArray<{ key: string; parts: readonly StoredPart[] }>): Promise<void> {
     const shards = new Set(wanted.flatMap(({ parts }) => parts.map(({ entry }) => entry.shard)));
     const sizes = await this.#files.sizes(shards);
-    for (const tensor of wanted) for (const { entry } of tensor.parts) this.#files.check(tensor, entry, sizes);
+    for (const { key, parts } of wanted) {
+      for (const { entry } of parts) if (!this.#files.hold(entry, sizes)) throw this.#files.tooShort(key, entry, sizes);
+    }
   }
 }
 

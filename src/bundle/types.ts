@@ -94,11 +94,13 @@ export interface Keyed {
   readonly key: string;
 }
 
-/** Read a fixed-width tensor into memory of exactly its size, the host's or a device's. */
-export interface BundleReadRequest extends Keyed {
-  /** The key's row in `entries`, where it is known. */
-  readonly row?: number;
-  readonly into: MemoryRange | DeviceMemory;
+/** Fixed-width tensors to be read. They are asked for one by one, and more than once: there may be very many. */
+export interface BundleReads {
+  readonly length: number;
+  /** The row in `entries`. */
+  row(i: number): number;
+  /** Memory of exactly the tensor's size, the host's or a device's. Undefined: it isn't read. */
+  into(i: number): MemoryRange | DeviceMemory | undefined;
 }
 
 /** An open checkpoint: its index is in memory, whole and checked; the data files are read on demand. */
@@ -117,7 +119,7 @@ export interface Bundle {
    * Reads fixed-width tensors in place, in one load program. Rejects with DATA_LOSS and the like; the error's
    * `overwritten` names the keys whose memory was written to, wholly or in part.
    */
-  read(requests: readonly BundleReadRequest[], options?: BundleReadOptions): Promise<void>;
+  read(reads: BundleReads, options?: BundleReadOptions): Promise<void>;
   /** Reads a tensor of any dtype but variant, or a slice of it, into new memory. */
   readTensor(key: string, options?: BundleReadOptions & { readonly slice?: TensorSlice }): Promise<HostTensor>;
   /** Several whole tensors of any dtype but variant, fixed-width ones in one load program. */

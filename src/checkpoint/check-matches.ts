@@ -1,18 +1,19 @@
 import type { Bundle, BundleEntryInfo } from '../bundle/index.ts';
 import { CheckpointError, type CheckpointErrorCode, type CheckpointErrorContext } from '../errors.ts';
+import { int32Column } from '../native/columns.ts';
 import { inTurns, type Steps, type Turns } from '../steps.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import { describeShape, sameShape } from '../tensor/shape.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
-import type { Match } from './match.ts';
+import type { Matches } from './matches.ts';
 import type { Destination } from './trackable.ts';
 
 /** Where the index has the matches. */
 export interface StoredRows {
   /** By match. */
   readonly rows: Int32Array;
-  /** The matches whose values are strings. */
-  readonly strings: readonly Match[];
+  /** The matches whose values are strings, in their order. */
+  readonly strings: readonly number[];
 }
 
 type Problem = NonNullable<CheckpointErrorContext['problems']>[number];
@@ -22,23 +23,22 @@ type Problem = NonNullable<CheckpointErrorContext['problems']>[number];
  *
  * @throws CheckpointError with every defect in `problems`; its code is that of the first.
  */
-export function* checkMatches(matches: readonly Match[], bundle: Bundle, turns: Turns): Steps<StoredRows> {
+export function* checkMatches(matches: Matches, bundle: Bundle, turns: Turns): Steps<StoredRows> {
   const problems: Problem[] = [];
-  const rows = new Int32Array(matches.length);
-  const strings: Match[] = [];
+  const rows = int32Column(matches.length);
+  const strings: number[] = [];
   yield* inTurns(turns, matches.length, (first, end) => {
     for (let i = first; i < end; i++) {
-      const match = matches[i]!;
-      const row = match.entryRow ?? bundle.entries.find(match.key);
+      const row = matches.entryRow(i) ?? bundle.entries.find(matches.key(i));
       if (row < 0) {
-        const { key } = match;
+        const key = matches.key(i);
         const message = `${key}: the object graph names this key, but the index doesn't have it`;
         problems.push({ code: 'DATA_LOSS', key, message });
         continue;
       }
       const entry = bundle.entries.valueAt(row);
-      checkMatch(match, entry, problems);
-      if (entry.dtype === 'string') strings.push(match);
+      checkMatch(matches, i, entry, problems);
+      if (entry.dtype === 'string') strings.push(i);
       rows[i] = row;
     }
   });
@@ -54,8 +54,8 @@ export function* checkMatches(matches: readonly Match[], bundle: Bundle, turns: 
   );
 }
 
-function checkMatch(match: Match, entry: BundleEntryInfo, problems: Problem[]): void {
-  const { value, node } = match;
+function checkMatch(matches: Matches, i: number, entry: BundleEntryInfo, problems: Problem[]): void {
+  const value = matches.value(i);
   const destination = value.destination;
   const { anyShape, acceptedDTypes } = value;
   const sameDType = entry.dtype === value.dtype;
@@ -65,9 +65,9 @@ function checkMatch(match: Match, entry: BundleEntryInfo, problems: Problem[]): 
     (anyShape === true || sameShape(entry.shape, value.shape)) &&
     (!sizeMatters || entry.byteLength === memoryOf(destination).byteLength);
   if (fits) return;
-  const { key } = match;
+  const key = matches.key(i);
   const add = (code: CheckpointErrorCode, message: string) => problems.push({ code, key, message });
-  const what = `${key} (${node.description})`;
+  const what = `${key} (${matches.node(i).description})`;
   if (!sameDType && !acceptedDTypes?.includes(entry.dtype)) {
     add('DTYPE_MISMATCH', `${what}: stored as ${entry.dtype}, the object is ${value.dtype}`);
   }

@@ -24,43 +24,34 @@ const STAGED_AT_A_TIME = 16;
  * Hands values over. What takes time comes before, over many turns of the event loop, or behind; in between all objects
  * change in one turn, unless one of them takes its value in a promise.
  *
- * @param gives undefined for what was read into the object's own memory.
  * @throws CheckpointError ABORTED, with nothing given; or what an object threw.
  */
 export async function handOver(
-  gives: readonly (Give | undefined)[],
+  gives: readonly Give[],
   signal: AbortSignal | undefined,
   turns: Turns,
   progress: HandOverProgress,
 ): Promise<void> {
-  const alreadyThere = (first: number, end: number): void => {
-    for (let i = first; i < end; i++) {
-      if (gives[i] !== undefined) continue;
-      progress.began(i);
-      progress.gave(i);
-    }
-  };
-  await promiseOf(inTurns(turns, gives.length, alreadyThere));
-  const staged = gives.map((give) => (give !== undefined && 'placed' in give ? give.placed : undefined));
+  const staged = gives.map((give) => ('placed' in give ? give.placed : undefined));
   const assigned: StagedValue[] = [];
   try {
     const stage = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
-        const give = gives[i];
-        if (give !== undefined && 'to' in give) staged[i] = give.to.stage?.(give.value);
+        const give = gives[i]!;
+        if ('to' in give) staged[i] = give.to.stage?.(give.value);
       }
     };
     await promiseOf(inTurns(turns, gives.length, stage, STAGED_AT_A_TIME));
     throwIfAborted(signal);
     for (const [i, give] of gives.entries()) {
-      if (give === undefined || !('fill' in give)) continue;
+      if (!('fill' in give)) continue;
       progress.began(i);
       const pending = give.fill();
       if (pending !== undefined) await pending;
       progress.gave(i);
     }
     for (const [i, give] of gives.entries()) {
-      if (give === undefined || 'fill' in give) continue;
+      if ('fill' in give) continue;
       const value = staged[i];
       staged[i] = undefined;
       progress.began(i);

@@ -1,38 +1,32 @@
-import type { Bundle, BundleReadRequest } from '../bundle/index.ts';
+import type { Bundle, BundleReads } from '../bundle/index.ts';
 import { CheckpointError, isCheckpointError } from '../errors.ts';
+import { freeColumns, uint8Column } from '../native/columns.ts';
 import type { NativeWarning } from '../native/engine.ts';
 import { inTurns, promiseOf, type Turns } from '../steps.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
 import { allocateMemory, copyMemory, type MemoryRange } from '../tensor/memory.ts';
+import type { DeviceMemory } from '../tensor/source.ts';
 import { type InPlace, isInPlace, memoryOf, type StoredRows } from './check-matches.ts';
 import { type Give, handOver } from './hand-over.ts';
-import type { Match } from './match.ts';
+import type { Matches } from './matches.ts';
 import type { NormalizedReadOptions } from './options.ts';
 import type { RestoreSession } from './restore-session.ts';
 import { describeWarning, onceEach, warnProcess } from './warnings.ts';
 
-/** Values to be read and given to their objects, and where the index has them. */
-interface Batch {
-  readonly matches: readonly Match[];
-  readonly rows: Int32Array;
-  readonly strings: readonly Match[];
+/** What is to be read: all matches, of which a batch is [first, end). */
+interface Reading {
+  readonly matches: Matches;
+  readonly stored: StoredRows;
+  readonly bundle: Bundle;
+  readonly options: NormalizedReadOptions;
+  readonly turns: Turns;
 }
 
-/** Memory that a match's value is read into. */
-class MatchRead implements BundleReadRequest {
-  readonly #match: Match;
-  readonly row: number;
-  readonly into: BundleReadRequest['into'];
-
-  constructor(match: Match, row: number, into: BundleReadRequest['into']) {
-    this.#match = match;
-    this.row = row;
-    this.into = into;
-  }
-
-  get key(): string {
-    return this.#match.key;
-  }
+/** Values that were read elsewhere than into their object's own memory. */
+interface Elsewhere {
+  readonly gives: Give[];
+  /** The match of each, in their order. */
+  readonly matchOf: number[];
 }
 
 /**
@@ -43,7 +37,7 @@ class MatchRead implements BundleReadRequest {
  * @throws CheckpointError with `overwritten`: the keys whose objects don't hold their old value any more.
  */
 export async function loadMatches(
-  matches: readonly Match[],
+  matches: Matches,
   stored: StoredRows,
   bundle: Bundle,
   session: RestoreSession,
@@ -51,124 +45,142 @@ export async function loadMatches(
   turns: Turns,
 ): Promise<void> {
   const told = { ...options, onWarning: onceEach(options.onWarning ?? warnProcess) };
-  const overwritten: string[] = [];
+  const reading: Reading = { matches, stored, bundle, options: told, turns };
+  /** By match: 1 where its object doesn't hold its old value any more. */
+  const overwritten = uint8Column(matches.length);
   const held: (() => void)[] = [];
   try {
     const hold = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
-        const { destination } = matches[i]!.value;
+        const { destination } = matches.value(i);
         if (destination.kind === 'device' && destination.hold) held.push(destination.hold());
       }
     };
     await promiseOf(inTurns(turns, matches.length, hold));
-    for (const batch of batches({ matches, ...stored }, bundle, options)) {
-      const gives = await readBatch(batch, bundle, told, turns);
+    for (const [first, end] of batches(reading)) {
+      const { gives, matchOf } = await readBatch(reading, first, end);
+      let next = 0;
+      const filled = (from: number, to: number): void => {
+        for (let i = first + from; i < first + to; i++) {
+          if (i === matchOf[next]) {
+            next++;
+            continue;
+          }
+          overwritten[i] = 1;
+          session.assigned(matches, i);
+        }
+      };
+      await promiseOf(inTurns(turns, end - first, filled));
       await handOver(gives, options.signal, turns, {
-        began: (i) => overwritten.push(batch.matches[i]!.key),
-        gave: (i) => session.assigned(batch.matches[i]!),
+        began(give) {
+          overwritten[matchOf[give]!] = 1;
+        },
+        gave: (give) => session.assigned(matches, matchOf[give]!),
       });
     }
   } catch (error) {
-    throw withOverwritten(error, overwritten, bundle.prefix);
+    const keys: string[] = [];
+    overwritten.forEach((is, i) => {
+      if (is === 1) keys.push(matches.key(i));
+    });
+    throw withOverwritten(error, keys, bundle.prefix);
   } finally {
     for (const release of held) release();
+    freeColumns(overwritten);
   }
 }
 
 /** One batch, unless replaced values may be assigned as they come: then each batch needs little memory at a time. */
-function* batches(all: Batch, bundle: Bundle, options: NormalizedReadOptions): Generator<Batch> {
-  if (options.atomic !== false) {
-    yield all;
-    return;
-  }
-  let from = 0;
+function* batches({ matches, stored, bundle, options }: Reading): Generator<[first: number, end: number]> {
+  let first = 0;
   let bytes = 0;
-  const strings = new Set(all.strings);
-  const upTo = (end: number): Batch => {
-    const matches = all.matches.slice(from, end);
-    return { matches, rows: all.rows.subarray(from, end), strings: matches.filter((match) => strings.has(match)) };
-  };
-  for (let i = 0; i < all.matches.length; i++) {
-    const isReplaced = !isInPlace(all.matches[i]!.value.destination);
-    const size = isReplaced ? bundle.entries.valueAt(all.rows[i]!).byteLength : 0;
-    if (bytes > 0 && bytes + size > options.stagingBytes) {
-      yield upTo(i);
-      from = i;
-      bytes = 0;
+  if (options.atomic === false) {
+    for (let i = 0; i < matches.length; i++) {
+      const isReplaced = !isInPlace(matches.value(i).destination);
+      const size = isReplaced ? bundle.entries.valueAt(stored.rows[i]!).byteLength : 0;
+      if (bytes > 0 && bytes + size > options.stagingBytes) {
+        yield [first, i];
+        first = i;
+        bytes = 0;
+      }
+      bytes += size;
     }
-    bytes += size;
   }
-  yield upTo(all.matches.length);
+  yield [first, matches.length];
 }
 
-async function readBatch(
-  { matches, rows, strings: texts }: Batch,
-  bundle: Bundle,
-  options: NormalizedReadOptions,
-  turns: Turns,
-): Promise<(Give | undefined)[]> {
+async function readBatch(reading: Reading, first: number, end: number): Promise<Elsewhere> {
+  const { matches, stored, bundle, options, turns } = reading;
   const { threads, stagingBytes, verify, deviceChecksum, gpuDirect, signal } = options;
   const onWarning = (warning: NativeWarning): void => options.onWarning?.(describeWarning(warning));
   const common = { stagingBytes, verify, deviceChecksum, gpuDirect, signal, onWarning };
   const read = { ...common, threads: threads === 0 ? undefined : threads };
-  const gives: (Give | undefined)[] = [];
-  const requests: BundleReadRequest[] = [];
   // Strings vary in length and come first: they are small, and their damage shows before any memory is touched.
-  const strings = await bundle.readTensors(
-    texts.map(({ key }) => key),
-    read,
-  );
-  const prepare = (first: number, end: number): void => {
-    for (let i = first; i < end; i++) {
-      const match = matches[i]!;
-      const { destination } = match.value;
-      const row = rows[i]!;
+  const texts = stored.strings.filter((i) => i >= first && i < end).map((i) => matches.key(i));
+  const strings = await bundle.readTensors(texts, read);
+  const gives: Give[] = [];
+  const matchOf: number[] = [];
+  /** By match: the memory that is read into instead of the object's own; undefined where nothing is. */
+  const memory = new Map<number, MemoryRange | DeviceMemory | undefined>();
+  const giveLater = (i: number, give: Give, from: MemoryRange | DeviceMemory | undefined): void => {
+    gives.push(give);
+    matchOf.push(i);
+    memory.set(i, from);
+  };
+  const prepare = (from: number, to: number): void => {
+    for (let i = first + from; i < first + to; i++) {
+      const { destination } = matches.value(i);
       if (isInPlace(destination)) {
-        const into = memoryOf(destination);
-        const copy =
-          options.atomic === true
-            ? { buffer: allocateMemory(into.byteLength, 'fill'), byteOffset: 0, byteLength: into.byteLength }
-            : undefined;
-        requests.push(new MatchRead(match, row, copy ?? into));
-        gives.push(copy && { fill: () => fill(destination, copy) });
+        if (options.atomic !== true) continue;
+        const { byteLength } = memoryOf(destination);
+        const copy = { buffer: allocateMemory(byteLength, 'fill'), byteOffset: 0, byteLength };
+        giveLater(i, { fill: () => fill(destination, copy) }, copy);
         continue;
       }
-      const { dtype, shape, slices, byteLength } = bundle.entries.valueAt(row);
-      const placed = dtype === 'string' ? undefined : destination.place?.(dtype, shape);
-      if (placed !== undefined) {
-        requests.push(new MatchRead(match, row, placed.memory));
-        gives.push({ placed });
-      } else if (dtype === 'string') {
-        gives.push({ to: destination, value: strings.get(match.key)! });
-      } else {
-        // Every byte is read or the restore fails. The parts of a sliced tensor are trusted less.
-        const tensor =
-          slices === null
-            ? new HostTensor({
-                dtype,
-                shape,
-                data: allocateMemory(byteLength, destination.adopts === true ? 'adopt' : 'fill'),
-              })
-            : HostTensor.allocate({ dtype, shape });
-        requests.push(new MatchRead(match, row, tensor.memory));
-        gives.push({ to: destination, value: tensor });
+      const { dtype, shape, slices, byteLength } = bundle.entries.valueAt(stored.rows[i]!);
+      if (dtype === 'string') {
+        giveLater(i, { to: destination, value: strings.get(matches.key(i))! }, undefined);
+        continue;
       }
+      const placed = destination.place?.(dtype, shape);
+      if (placed !== undefined) {
+        giveLater(i, { placed }, placed.memory);
+        continue;
+      }
+      // Every byte is read or the restore fails. The parts of a sliced tensor are trusted less.
+      const tensor =
+        slices === null
+          ? new HostTensor({
+              dtype,
+              shape,
+              data: allocateMemory(byteLength, destination.adopts === true ? 'adopt' : 'fill'),
+            })
+          : HostTensor.allocate({ dtype, shape });
+      giveLater(i, { to: destination, value: tensor }, tensor.memory);
     }
   };
+  const reads: BundleReads = {
+    length: end - first,
+    row: (at) => stored.rows[first + at]!,
+    into: (at) => {
+      const i = first + at;
+      return memory.has(i) ? memory.get(i) : memoryOf(matches.value(i).destination as InPlace);
+    },
+  };
   try {
-    await promiseOf(inTurns(turns, matches.length, prepare));
-    if (requests.length > 0) await bundle.read(requests, { ...read, onProgress: options.onProgress });
+    await promiseOf(inTurns(turns, reads.length, prepare));
+    await bundle.read(reads, { ...read, onProgress: options.onProgress });
   } catch (error) {
-    for (const give of gives) if (give !== undefined && 'placed' in give) give.placed.discard();
+    for (const give of gives) if ('placed' in give) give.placed.discard();
     // The reader names what it wrote to; only memory of the caller's counts, not what was to be handed over.
     const touched = new Set(isCheckpointError(error) ? (error.overwritten ?? []) : []);
-    const inPlace =
-      touched.size === 0
-        ? []
-        : matches.filter(({ key }, i) => gives[i] === undefined && touched.has(key)).map(({ key }) => key);
+    const inPlace: string[] = [];
+    for (let i = first; touched.size > 0 && i < end; i++) {
+      if (!memory.has(i) && touched.has(matches.key(i))) inPlace.push(matches.key(i));
+    }
     throw withOverwritten(error, inPlace, bundle.prefix, true);
   }
-  return gives;
+  return { gives, matchOf };
 }
 
 function fill(destination: InPlace, from: MemoryRange): void | Promise<void> {

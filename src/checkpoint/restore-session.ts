@@ -1,8 +1,10 @@
 import type { BundleEntryInfo } from '../bundle/index.ts';
+import { uint8Column } from '../native/columns.ts';
 import { type Steps, type Turns, wait } from '../steps.ts';
+import { BoundNodes } from './bound-nodes.ts';
 import { type ChildList, childList, NO_CHILDREN } from './child-list.ts';
 import { attributeName } from './keys.ts';
-import { Match } from './match.ts';
+import { Matches } from './matches.ts';
 import { attributeRow, Holds, type ObjectGraph } from './object-graph.ts';
 import { ObjectNumbers } from './object-numbers.ts';
 import type { RestoreOrder } from './restore-order.ts';
@@ -31,15 +33,9 @@ export class RestoreSession {
   readonly #stored: Stored;
   readonly #graph: ObjectGraph;
   readonly #order: number;
-  /** The rows of the graph's keys in the index, where they are known, for the first matching only: later the index may be another. */
-  #entryRows: ObjectGraph['entryRows'];
   readonly #resolve: Resolve;
   readonly #restores: RestoreOrder;
-  /** By stored node: its object; and the stored node over whose edge that was reached. */
-  readonly #bound: (TrackableNode | undefined)[];
-  readonly #reachedFrom: Int32Array;
-  /** The stored nodes that have an object, in the order in which they were reached. */
-  readonly #matched: number[] = [];
+  readonly #bound: BoundNodes;
   /** By stored node: 1 where something is left that no object has taken yet. */
   readonly #incomplete: Uint8Array;
   #incompleteCount = 0;
@@ -53,14 +49,12 @@ export class RestoreSession {
     this.prefix = prefix;
     this.#stored = stored;
     this.#graph = graph;
-    this.#entryRows = graph.entryRows;
     this.#resolve = resolve;
     this.#restores = restores;
     this.#order = restores.next();
-    this.#bound = new Array(graph.nodeCount);
-    this.#reachedFrom = new Int32Array(graph.nodeCount).fill(-1);
-    this.#incomplete = new Uint8Array(graph.nodeCount);
-    this.#consumed = new Uint8Array(graph.attributeKeys.length);
+    this.#bound = new BoundNodes(graph.nodeCount);
+    this.#incomplete = uint8Column(graph.nodeCount);
+    this.#consumed = uint8Column(graph.attributeKeys.length);
   }
 
   /** Whether every stored value has found its object. */
@@ -69,29 +63,30 @@ export class RestoreSession {
   }
 
   get matchedNodes(): number {
-    return this.#matched.length;
+    return this.#bound.length;
   }
 
   /** The first matching, from the root. */
-  match(root: TrackableNode, turns: Turns): Steps<Match[]> {
-    this.#bind(0, root, -1);
-    return this.#visit([0], turns);
+  match(root: TrackableNode, turns: Turns): Steps<Matches> {
+    this.#bound.bind(0, root, -1);
+    return this.#visit([], 0, new Matches(this.#graph), turns);
   }
 
   /** Matches what has appeared since. */
-  rematch(turns: Turns): Steps<Match[]> {
-    this.#entryRows = undefined;
-    return this.#visit(this.#waiting(), turns);
+  rematch(turns: Turns): Steps<Matches> {
+    // The index may be another by now.
+    const matches = new Matches({ ...this.#graph, entryRows: undefined });
+    return this.#visit([...this.#waiting()], this.#bound.length, matches, turns);
   }
 
   /** Whether {@link rematch} would find anything, as far as that shows without asking objects to create their parts. */
   hasAppeared(): boolean {
     const { childStart, childIds, childNames, slotStart } = this.#graph;
     for (const id of this.#waiting()) {
-      const node = this.#bound[id]!;
+      const node = this.#bound.node(id);
       let children: ChildList | undefined;
       for (let row = childStart[id]!; row < childStart[id + 1]!; row++) {
-        if (this.#bound[childIds[row]!] !== undefined) continue;
+        if (this.#bound.has(childIds[row]!)) continue;
         children ??= childList(node);
         if (children === undefined) break;
         if (children.find(childNames.at(row)) !== undefined) return true;
@@ -105,39 +100,18 @@ export class RestoreSession {
     return false;
   }
 
-  /** Marks a match as read. */
-  assigned(match: Match): void {
-    this.#consumed[match.row] = 1;
-    const object = match.node.identity;
+  /** Marks match `i` as read. */
+  assigned(matches: Matches, i: number): void {
+    this.#consumed[matches.row(i)] = 1;
+    const object = matches.node(i).identity;
     this.#restored.set(object, (this.#restored.get(object) ?? 0) + 1);
     this.#restores.restored(object, this.#order);
-    this.#settle(match.storedId);
+    this.#settle(matches.storedId(i));
   }
 
   /** The objects that have one of these values at or below them and want to hear of it, children before parents. */
-  above(matches: readonly Match[]): TrackableNode[] {
-    if (!this.#matched.some((id) => this.#bound[id]!.afterRestore !== undefined)) return [];
-    // An object may have been reached by several paths: all that lead to it are above it.
-    const idsOf = new Map<object, number[]>();
-    for (const id of this.#matched) {
-      const { identity } = this.#bound[id]!;
-      const ids = idsOf.get(identity);
-      if (ids === undefined) idsOf.set(identity, [id]);
-      else ids.push(id);
-    }
-    const reached = new Set<object>();
-    const pending = matches.map(({ node }) => node.identity);
-    for (let object = pending.pop(); object !== undefined; object = pending.pop()) {
-      if (reached.has(object)) continue;
-      reached.add(object);
-      for (const id of idsOf.get(object) ?? []) {
-        const from = this.#reachedFrom[id]!;
-        if (from >= 0) pending.push(this.#bound[from]!.identity);
-      }
-    }
-    // Breadth-first order; backwards, no object comes before what lies below it (but for cycles).
-    const nodes = this.#matched.map((id) => this.#bound[id]!).reverse();
-    return nodes.filter((node) => reached.delete(node.identity) && node.afterRestore !== undefined);
+  above(matches: Matches): TrackableNode[] {
+    return this.#bound.listenersAbove(matches.identities());
   }
 
   /** Keys that no object has taken, in the graph's order. */
@@ -154,21 +128,21 @@ export class RestoreSession {
     return (this.#restored.get(object) ?? 0) >= count || this.#restores.restoredLater(object, this.#order);
   }
 
-  *#visit(queue: number[], turns: Turns): Steps<Match[]> {
-    const matches: Match[] = [];
+  /** Visits the nodes of `again`, then those that were and will be bound from the place `first` on. */
+  *#visit(again: readonly number[], first: number, matches: Matches, turns: Turns): Steps<Matches> {
     const claimed = new ObjectNumbers();
     const { childStart, childIds } = this.#graph;
     let work = 0;
-    for (let at = 0; at < queue.length; at++) {
-      const id = queue[at]!;
-      const node = this.#bound[id]!;
+    for (let at = 0; at < again.length + this.#bound.length - first; at++) {
+      const id = at < again.length ? again[at]! : this.#bound.id(first + at - again.length);
+      const node = this.#bound.node(id);
       if (node.beforeRestore !== undefined) yield* wait(node.beforeRestore(storedNode(this.#stored, id)));
       this.#matchValues(id, node, claimed, matches);
       let children: ChildList | undefined;
       for (let row = childStart[id]!; row < childStart[id + 1]!; row++) {
-        if (this.#bound[childIds[row]!] === undefined) {
+        if (!this.#bound.has(childIds[row]!)) {
           children ??= childList(node) ?? NO_CHILDREN;
-          this.#matchChild(id, node, children, row, queue);
+          this.#matchChild(id, node, children, row);
         }
         if (++work % PIECE === 0 && turns.due) yield turns.next();
       }
@@ -178,10 +152,10 @@ export class RestoreSession {
     // Slots come last: they need both the optimizer and the variable, whichever was reached later.
     const { slotStart, nodeCount } = this.#graph;
     for (let id = 0; id < nodeCount; id++) {
-      if (slotStart[id] === slotStart[id + 1] || this.#bound[id] === undefined) continue;
-      if (turns.due) yield turns.next();
+      if (++work % PIECE === 0 && turns.due) yield turns.next();
+      if (slotStart[id] === slotStart[id + 1] || !this.#bound.has(id)) continue;
       for (const { slotId, node } of this.#slotsOf(id)) {
-        this.#bind(slotId, node, id);
+        this.#bound.bind(slotId, node, id);
         this.#matchValues(slotId, node, claimed, matches);
         this.#settle(slotId);
       }
@@ -190,14 +164,8 @@ export class RestoreSession {
     return matches;
   }
 
-  #bind(id: number, node: TrackableNode, from: number): void {
-    this.#bound[id] = node;
-    this.#reachedFrom[id] = from;
-    this.#matched.push(id);
-  }
-
-  #matchValues(id: number, node: TrackableNode, claimed: ObjectNumbers, matches: Match[]): void {
-    const { attributeStart, attributeKeys } = this.#graph;
+  #matchValues(id: number, node: TrackableNode, claimed: ObjectNumbers, matches: Matches): void {
+    const { attributeStart } = this.#graph;
     const first = attributeStart[id]!;
     const end = attributeStart[id + 1]!;
     if (first === end) return;
@@ -211,36 +179,35 @@ export class RestoreSession {
     for (const value of values) {
       const row = attributeRow(this.#graph, id, attributeName(value.attribute));
       if (row < 0 || this.#consumed[row] === 1) continue;
-      matches.push(new Match(attributeKeys, { storedId: id, row, entryRow: this.#entryRows?.[row], node, value }));
+      matches.push(id, row, node, value);
     }
     if (values.length > 0) claimed.set(identity, 1);
   }
 
-  /** Binds the child that edge `row` leads to, where there is one now, and queues it. */
-  #matchChild(id: number, node: TrackableNode, children: ChildList, row: number, queue: number[]): void {
+  /** Binds the child that edge `row` leads to, where there is one now. */
+  #matchChild(id: number, node: TrackableNode, children: ChildList, row: number): void {
     const { childIds, childNames } = this.#graph;
     const name = childNames.at(row);
     const child = children.find(name);
     if (child === undefined) return;
     const where = () => `${node.description}[${JSON.stringify(name)}]`;
-    this.#bind(childIds[row]!, this.#resolve(child.value, where), id);
-    queue.push(childIds[row]!);
+    this.#bound.bind(childIds[row]!, this.#resolve(child.value, where), id);
   }
 
   /** Slots of the optimizer `id` that exist now and are not bound yet. */
   #slotsOf(id: number): { slotId: number; node: TrackableNode }[] {
     const { slotStart, slotVariables, slotNames, slotIds } = this.#graph;
-    const optimizer = this.#bound[id]!;
+    const optimizer = this.#bound.node(id);
     const found: { slotId: number; node: TrackableNode }[] = [];
     let existing: Map<object, Map<string, unknown>> | undefined;
     for (let row = slotStart[id]!; row < slotStart[id + 1]!; row++) {
       const slotId = slotIds[row]!;
-      if (this.#bound[slotId] !== undefined) continue;
+      if (this.#bound.has(slotId)) continue;
       if (optimizer.slots === undefined) break;
       existing ??= this.#existingSlots(optimizer);
       const name = slotNames.at(row);
-      const variable = this.#bound[slotVariables[row]!];
-      const slot = variable && existing.get(variable.identity)?.get(name);
+      const variable = slotVariables[row]!;
+      const slot = this.#bound.has(variable) ? existing.get(this.#bound.node(variable).identity)?.get(name) : undefined;
       if (slot === undefined) continue;
       found.push({ slotId, node: this.#resolve(slot, () => `${optimizer.description} (slot '${name}')`) });
     }
@@ -258,8 +225,12 @@ export class RestoreSession {
     return existing;
   }
 
-  #waiting(): number[] {
-    return this.complete ? [] : this.#matched.filter((id) => this.#incomplete[id] === 1);
+  *#waiting(): Iterable<number> {
+    if (this.complete) return;
+    for (let place = 0; place < this.#bound.length; place++) {
+      const id = this.#bound.id(place);
+      if (this.#incomplete[id] === 1) yield id;
+    }
   }
 
   /** Keeps the list of bound nodes that something is still waiting below. */
@@ -276,10 +247,10 @@ export class RestoreSession {
     }
     for (let row = childStart[id]!; row < childStart[id + 1]!; row++) {
       const child = childIds[row]!;
-      if (this.#bound[child] === undefined && this.#holdsValues(child)) return true;
+      if (!this.#bound.has(child) && this.#holdsValues(child)) return true;
     }
     for (let row = slotStart[id]!; row < slotStart[id + 1]!; row++) {
-      if (this.#bound[slotIds[row]!] === undefined) return true;
+      if (!this.#bound.has(slotIds[row]!)) return true;
     }
     return false;
   }

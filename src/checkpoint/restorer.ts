@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { type Bundle, openBundle } from '../bundle/index.ts';
 import { CheckpointError, isCheckpointError } from '../errors.ts';
+import { freeColumns } from '../native/columns.ts';
 import { stat } from '../native/engine.ts';
 import { promiseOf, ShortTurns, type Steps, type Turns, wait } from '../steps.ts';
 import { checkMatches } from './check-matches.ts';
 import { OBJECT_GRAPH_KEY } from './keys.ts';
 import { writesOf } from './lanes.ts';
 import { loadMatches } from './load.ts';
-import type { Match } from './match.ts';
 import { graphByNames } from './name-graph.ts';
 import { type NormalizedReadOptions, normalizeReadOptions } from './options.ts';
 import { readObjectGraph } from './read-object-graph.ts';
@@ -92,15 +92,12 @@ export class Restorer {
   ): Promise<void> {
     const matches = await promiseOf(matching);
     const stored = await promiseOf(checkMatches(matches, bundle, turns));
-    await writesOf(identities(matches));
+    await writesOf(matches.identities());
     await loadMatches(matches, stored, bundle, session, options, turns);
     for (const node of session.above(matches)) await node.afterRestore?.();
+    freeColumns(stored.rows);
+    matches.free();
   }
-}
-
-/** One after the other: a list of a million would take 100 ms, mostly for nobody to look at. */
-function* identities(matches: readonly Match[]): Iterable<object> {
-  for (const { node } of matches) yield node.identity;
 }
 
 /** Opens a checkpoint, or that of a SavedModel's directory. */

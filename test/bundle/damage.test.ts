@@ -11,6 +11,7 @@ import { crc32c } from '../../src/native/engine.ts';
 import type { DType } from '../../src/tensor/dtypes.ts';
 import { MessageWriter } from '../support/message-writer.ts';
 import { encodeEntry, encodeHeader } from '../support/messages.ts';
+import { readInto } from '../support/read-bundle.ts';
 import { entryOf, saveBundle } from '../support/save-bundle.ts';
 import { encodeSlicedEntry, writeTable } from '../support/tables.ts';
 
@@ -138,9 +139,9 @@ describe('reading', () => {
       return copy;
     });
     const into = new Uint8Array(12);
-    const failure = await (await openBundle(path)).read([{ key: 'a', into }]).catch((error) => error);
+    const failure = await readInto(await openBundle(path), 'a', into).catch((error) => error);
     expect(failure).toMatchObject({ code: 'DATA_LOSS', key: 'a', path: path + suffix, overwritten: ['a'] });
-    await (await openBundle(path)).read([{ key: 'a', into }], { verify: false });
+    await readInto(await openBundle(path), 'a', into, { verify: false });
   });
 
   it('tells a truncated data file before any memory is written to', async () => {
@@ -148,7 +149,7 @@ describe('reading', () => {
     const suffix = bundle.dataPath(bundle.info('a').shard!).slice(prefix.length);
     const path = damaged(suffix, (copy) => copy.subarray(0, 4));
     const into = new Uint8Array(12);
-    await expect((await openBundle(path)).read([{ key: 'a', into }])).rejects.toMatchObject({
+    await expect(readInto(await openBundle(path), 'a', into)).rejects.toMatchObject({
       code: 'DATA_LOSS',
       key: 'a',
     });

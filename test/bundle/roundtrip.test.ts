@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openBundle } from '../../src/bundle/index.ts';
 import { everyTensor, patternTensor } from '../support/every-tensor.ts';
+import { readInto } from '../support/read-bundle.ts';
 import { entryOf, saveBundle } from '../support/save-bundle.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'bundle-'));
@@ -59,7 +60,7 @@ describe('what is saved is read back', () => {
     const prefix = at('place');
     await saveBundle([entryOf('w', patternTensor('float32', [11, 13]))], { prefix });
     const into = new Uint8Array(11 * 13 * 4 + 8).subarray(4, 4 + 11 * 13 * 4);
-    await (await openBundle(prefix)).read([{ key: 'w', into }]);
+    await readInto(await openBundle(prefix), 'w', into);
     expect(Buffer.compare(into, patternTensor('float32', [11, 13]).data)).toBe(0);
   });
 

@@ -60,13 +60,14 @@ export async function restore(
   const stored = { prefix: 'memory', graph: checkpoint.graph, entries };
   const session = new RestoreSession(stored, createResolver([adapter]), new RestoreOrder());
   const matches = await promiseOf(session.match(root(objects, {}), ONE_TURN));
-  const gives = matches.map(({ key, value: { destination } }): Give => {
-    const { dtype, shape, bytes } = checkpoint.values.get(key)!;
+  const gives = Array.from({ length: matches.length }, (_, i): Give => {
+    const { destination } = matches.value(i);
+    const { dtype, shape, bytes } = checkpoint.values.get(matches.key(i))!;
     const data = Array.isArray(bytes) ? bytes : bytes.slice();
     if (destination.kind !== 'replace') throw new Error('not used by the adapter');
     return { to: destination, value: new HostTensor({ dtype, shape, data }) };
   });
-  await handOver(gives, undefined, ONE_TURN, { began() {}, gave: (i) => session.assigned(matches[i]!) });
+  await handOver(gives, undefined, ONE_TURN, { began() {}, gave: (i) => session.assigned(matches, i) });
   for (const node of session.above(matches)) await node.afterRestore?.();
   return session.unmatchedKeys();
 }
