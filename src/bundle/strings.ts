@@ -6,7 +6,7 @@
 
 import type { NativeBytes } from '../native/encode.ts';
 import { crc32c } from '../native/engine.ts';
-import { inTurns, ONE_TURN, resultOf, type Steps, type Turns } from '../steps.ts';
+import { inTurns, type Steps, type Turns } from '../steps.ts';
 import { maskCrc } from './crc.ts';
 import { dataLoss } from './damage.ts';
 import { WireReader } from './wire-reader.ts';
@@ -53,12 +53,11 @@ function headOf(lengths: readonly number[]): { head: Uint8Array; checksum: numbe
   return { head, checksum: crc32c(head.subarray(head.length - 4), ofLengths) };
 }
 
-/** The elements, as views of `bytes`. `expectedCrc`: unmasked, or null not to compare. */
-export function readStrings(bytes: Uint8Array, count: number, expectedCrc: number | null): Uint8Array[] {
-  return resultOf(readingStrings(bytes, count, expectedCrc, ONE_TURN));
-}
-
-/** {@link readStrings} where they may be long: the object graph of a million tensors takes 100 MB. */
+/**
+ * The elements, as views of `bytes`. They may be long: the object graph of a million tensors takes 100 MB.
+ *
+ * @param expectedCrc unmasked, or null not to compare.
+ */
 export function* readingStrings(
   bytes: Uint8Array,
   count: number,

@@ -8,7 +8,7 @@ import { decodeHeader } from '../../src/bundle/messages.ts';
 import { parseIndex } from '../../src/bundle/parse-index.ts';
 import { encodeSliceKey } from '../../src/bundle/slice-keys.ts';
 import { uncompress } from '../../src/bundle/snappy.ts';
-import { readStrings, storedStrings } from '../../src/bundle/strings.ts';
+import { storedStrings } from '../../src/bundle/strings.ts';
 import { compareBytes } from '../../src/bundle/table-format.ts';
 import { forEachEntry, openTable } from '../../src/bundle/table-reader.ts';
 import { checkVariants } from '../../src/bundle/variants.ts';
@@ -16,6 +16,7 @@ import { WireReader } from '../../src/bundle/wire-reader.ts';
 import { isCheckpointError } from '../../src/errors.ts';
 import { MessageWriter } from '../support/message-writer.ts';
 import { encodeEntry, encodeHeader } from '../support/messages.ts';
+import { readStrings } from '../support/read-strings.ts';
 import { shortestSeparator, shortSuccessor } from '../support/table-writer.ts';
 import { readTable, type TableEntry, writeTable } from '../support/tables.ts';
 

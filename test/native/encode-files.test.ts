@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readStrings } from '../../src/bundle/strings.ts';
 import type { EncodedIndex, GraphColumns, IndexColumns, NativeBytes, TextColumn } from '../../src/native/contract.ts';
 import { loadAddon } from '../../src/native/loader.ts';
 import { made, name, piece, starts } from '../support/encoders.ts';
+import { readStrings } from '../support/read-strings.ts';
 import { columnOf, referenceEncoders } from '../support/reference-encoders.ts';
 
 const native = loadAddon();

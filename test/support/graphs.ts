@@ -1,4 +1,4 @@
-import { bytesOfStrings, readStrings } from '../../src/bundle/strings.ts';
+import { bytesOfStrings } from '../../src/bundle/strings.ts';
 import { WireReader } from '../../src/bundle/wire-reader.ts';
 import { decodeObjectGraph } from '../../src/checkpoint/decode-object-graph.ts';
 import {
@@ -12,6 +12,7 @@ import { structureOf } from '../../src/checkpoint/structure.ts';
 import { textsOf } from '../../src/checkpoint/texts.ts';
 import type { ObjectTree } from '../../src/checkpoint/tree.ts';
 import { ONE_TURN, resultOf } from '../../src/steps.ts';
+import { readStrings } from './read-strings.ts';
 
 /** A node of an object graph as one object, which is easier to compare than columns. */
 export interface GraphNode {
