@@ -89,7 +89,7 @@ class BundleCheckpointReader implements CheckpointReader {
     if (names !== undefined && (typeof names !== 'object' || names === null || !(Symbol.iterator in names))) {
       throw invalidArgument(`getTensors: names must be an array of names, not ${describeValue(names)}.`);
     }
-    return bundle.readTensors(names ?? [...bundle.entries].flatMap(([n, e]) => (e.dtype === 'variant' ? [] : [n])));
+    return bundle.readTensors(names ?? readableKeys(bundle));
   }
 
   async close(): Promise<void> {
@@ -100,4 +100,8 @@ class BundleCheckpointReader implements CheckpointReader {
     if (this.#bundle === null) throw invalidArgument('This CheckpointReader was closed.');
     return this.#bundle;
   }
+}
+
+function* readableKeys({ entries }: Bundle): Iterable<string> {
+  for (const [key, { dtype }] of entries) if (dtype !== 'variant') yield key;
 }

@@ -8,6 +8,7 @@ export {
   openCheckpoint,
 } from './checkpoint-reader.ts';
 export { dataPath, indexPath, parseDataName, splitPrefix } from './names.ts';
+export { newTensor } from './new-tensor.ts';
 export { BundlePlanner, planBundle } from './plan.ts';
 export { openBundle } from './reader.ts';
 export type {

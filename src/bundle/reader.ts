@@ -1,20 +1,21 @@
 import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
 import type { KeyColumns } from '../native/decode.ts';
-import { inTurns, promiseOf, ShortTurns } from '../steps.ts';
-import { elementSize, viewLanes } from '../tensor/dtypes.ts';
+import { inTurns, promiseOf, ShortTurns, type Steps, type Turns } from '../steps.ts';
+import { type DType, elementSize, viewLanes } from '../tensor/dtypes.ts';
 import { HostTensor } from '../tensor/host-tensor.ts';
 import { MAX_VIEW_LENGTH, type MemoryRange } from '../tensor/memory.ts';
 import { describeShape, elementCount } from '../tensor/shape.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
-import { type Box, requestedBox, volume, wholeBox } from './boxes.ts';
+import { requestedBox, wholeBox } from './boxes.ts';
 import { BundleFiles } from './bundle-files.ts';
 import { EntryInfos } from './entry-infos.ts';
 import { LoadBuilder } from './load-builder.ts';
-import type { StoredEntry } from './messages.ts';
 import { indexPath } from './names.ts';
+import { newTensor } from './new-tensor.ts';
 import { openIndex } from './open-index.ts';
 import type { ParsedIndex } from './parse-index.ts';
 import { type Region, RegionLoads } from './region-loads.ts';
+import type { StoredPart } from './stored-parts.ts';
 import { readStringTensors } from './string-tensors.ts';
 import type { Bundle, BundleEntryInfo, BundleReadOptions, BundleReads, TensorSlice } from './types.ts';
 
@@ -27,6 +28,9 @@ import type { Bundle, BundleEntryInfo, BundleReadOptions, BundleReads, TensorSli
 export async function openBundle(prefix: string, options: { signal?: AbortSignal } = {}): Promise<Bundle> {
   return new BundleReader(prefix, await openIndex(prefix, options.signal));
 }
+
+/** Keys that are looked up before the event loop may turn. */
+const PIECE = 64;
 
 /** Owned by whoever opened it; holds no file open. Any number of reads may be under way at once. */
 class BundleReader implements Bundle {
@@ -70,35 +74,29 @@ class BundleReader implements Bundle {
     const { entries } = this.#index;
     const columns = entries.rows;
     const turns = new ShortTurns();
-    const shards = new Set<number>();
     const regions: Region[] = [];
     const check = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
+        const row = reads.row(i);
         const into = reads.into(i);
         if (into === undefined) continue;
-        const row = reads.row(i);
         this.#checkMemory(row, into);
-        if (!entries.slices.has(row)) {
-          shards.add(columns.shard[row]!);
-          continue;
-        }
+        if (!entries.slices.has(row)) continue;
         const entry = entries.valueAt(row);
         regions.push(this.#loads.region(entries.keyAt(row), entry, wholeBox(entry.shape), into, options.verify));
       }
     };
     await promiseOf(inTurns(turns, reads.length, check));
-    const sizes = await this.#files.sizes(shards);
+    await this.#checkFiles(reads.length, (i) => (reads.into(i) === undefined ? -1 : reads.row(i)), turns);
     const builder = new LoadBuilder(reads.length, (row) => entries.keyAt(row));
     const add = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
         const row = reads.row(i);
         const into = reads.into(i);
-        if (into === undefined || entries.slices.has(row)) continue;
-        const wanted = { shard: columns.shard[row]!, offset: columns.offset[row]!, size: columns.size[row]! };
-        if (!this.#files.hold(wanted, sizes)) throw this.#files.tooShort(entries.keyAt(row), wanted, sizes);
-        if (wanted.size === 0) continue;
+        const size = columns.size[row]!;
+        if (into === undefined || size === 0 || entries.slices.has(row)) continue;
         builder.tensor(row, options.verify === false ? null : columns.crc32c[row]!);
-        builder.extent(this.#files.path(wanted.shard), wanted.offset, wanted.size, into);
+        builder.extent(this.#files.path(columns.shard[row]!), columns.offset[row]!, size, into);
       }
     };
     await promiseOf(inTurns(turns, reads.length, add));
@@ -106,61 +104,99 @@ class BundleReader implements Bundle {
   }
 
   async readTensor(key: string, options: BundleReadOptions & { slice?: TensorSlice } = {}): Promise<HostTensor> {
-    const entry = this.#entry(key);
     const { slice } = options;
     if (slice === undefined) return (await this.readTensors([key], options)).get(key)!;
+    const entry = this.#index.entries.valueAt(this.#row(key));
     const box = requestedBox(slice, entry.shape, key);
     if (entry.dtype === 'string') return (await readStringTensors([[key, entry, box]], this.#loads, options)).get(key)!;
-    return (await this.#readFixed([[key, entry, box]], options)).get(key)!;
+    checkReadable(key, entry.dtype, box.length);
+    // Before memory is set aside for what an index claims, the files must be as large as it says.
+    await this.#loads.checkFiles([{ key, parts: this.#loads.parts(key, entry, box) }]);
+    const tensor = HostTensor.allocate({ dtype: entry.dtype, shape: box.length });
+    await this.#loads.load([this.#loads.region(key, entry, box, tensor.memory, options.verify)], options);
+    return tensor;
   }
 
   async readTensors(keys: Iterable<string>, options: BundleReadOptions = {}): Promise<Map<string, HostTensor>> {
-    const order = [...new Set(keys)];
-    const wanted = order.map((key) => [key, this.#entry(key), wholeBox(this.#entry(key).shape)] as const);
-    const strings = await readStringTensors(
-      wanted.filter(([, entry]) => entry.dtype === 'string'),
-      this.#loads,
-      options,
-    );
-    const fixed = await this.#readFixed(
-      wanted.filter(([, entry]) => entry.dtype !== 'string'),
-      options,
-    );
-    return new Map(order.map((key) => [key, (strings.get(key) ?? fixed.get(key))!]));
+    const turns = new ShortTurns();
+    const { entries } = this.#index;
+    const { tensors, fixed, strings } = await promiseOf(this.#wanted(keys, turns));
+    const texts = strings.map((row) => {
+      const entry = entries.valueAt(row);
+      return [entries.keyAt(row), entry, wholeBox(entry.shape)] as const;
+    });
+    for (const [key, tensor] of await readStringTensors(texts, this.#loads, options)) tensors.set(key, tensor);
+    // Before memory is set aside for what an index claims, the files must be as large as it says.
+    await this.#checkFiles(fixed.length, (i) => fixed[i]!, turns);
+    const made: HostTensor[] = [];
+    const make = (first: number, end: number): void => {
+      for (let i = first; i < end; i++) {
+        const tensor = newTensor(this.entries.valueAt(fixed[i]!));
+        made.push(tensor);
+        tensors.set(entries.keyAt(fixed[i]!), tensor);
+      }
+    };
+    await promiseOf(inTurns(turns, fixed.length, make));
+    await this.read({ length: fixed.length, row: (i) => fixed[i]!, into: (i) => made[i]!.memory }, options);
+    return tensors as Map<string, HostTensor>;
   }
 
-  async #readFixed(
-    wanted: ReadonlyArray<readonly [string, StoredEntry, Box]>,
-    options: BundleReadOptions,
-  ): Promise<Map<string, HostTensor>> {
-    for (const [key, { dtype, shape }, box] of wanted) {
-      if (elementSize(dtype) === 0) {
-        throw new CheckpointError('UNSUPPORTED', `'${key}': tensors of dtype ${dtype} can be listed, not read.`, {
-          key,
-        });
+  /** The rows of these keys, each once, and a place in the order of the keys for each tensor. */
+  *#wanted(keys: Iterable<string>, turns: Turns): Steps<Wanted> {
+    const { entries } = this.#index;
+    const tensors = new Map<string, HostTensor | undefined>();
+    const fixed: number[] = [];
+    const strings: number[] = [];
+    for (const key of keys) {
+      if (tensors.has(key)) continue;
+      const row = this.#row(key);
+      const dtype = entries.dtypeAt(row);
+      tensors.set(key, undefined);
+      if (dtype === 'string') strings.push(row);
+      else {
+        checkReadable(key, dtype, entries.shapeAt(row));
+        fixed.push(row);
       }
-      const bytes = volume(box) * elementSize(dtype);
-      if (volume(box) * viewLanes(dtype) > MAX_VIEW_LENGTH) {
-        throw new CheckpointError(
-          'OUT_OF_RANGE',
-          `'${key}' (${dtype} ${describeShape(shape)}): ${bytes} bytes don't fit into one typed array (at most ` +
-            `${MAX_VIEW_LENGTH} elements here). Read it by slices.`,
-          { key },
-        );
-      }
+      if (tensors.size % PIECE === 0 && turns.due) yield turns.next();
     }
-    // Before memory is set aside for what an index claims, the files must be as large as it says.
-    await this.#loads.checkFiles(
-      wanted.map(([key, entry, box]) => ({ key, parts: this.#loads.parts(key, entry, box) })),
-    );
-    const tensors = new Map<string, HostTensor>();
-    const regions = wanted.map(([key, entry, box]) => {
-      const tensor = HostTensor.allocate({ dtype: entry.dtype, shape: box.length });
-      tensors.set(key, tensor);
-      return this.#loads.region(key, entry, box, tensor.memory, options.verify);
-    });
-    await this.#loads.load(regions, options);
-    return tensors;
+    return { tensors, fixed, strings };
+  }
+
+  /**
+   * That the data files are there, and as large as these tensors need.
+   *
+   * @param row the row of `i` < `count`, or −1.
+   */
+  async #checkFiles(count: number, row: (i: number) => number, turns: Turns): Promise<void> {
+    const { entries } = this.#index;
+    const { shard, offset, size } = entries.rows;
+    const shards = new Set<number>();
+    const sliced: { key: string; parts: StoredPart[] }[] = [];
+    const collect = (first: number, end: number): void => {
+      for (let i = first; i < end; i++) {
+        const at = row(i);
+        if (at < 0) continue;
+        if (!entries.slices.has(at)) {
+          shards.add(shard[at]!);
+          continue;
+        }
+        const key = entries.keyAt(at);
+        const entry = entries.valueAt(at);
+        sliced.push({ key, parts: this.#loads.parts(key, entry, wholeBox(entry.shape)) });
+      }
+    };
+    await promiseOf(inTurns(turns, count, collect));
+    await this.#loads.checkFiles(sliced);
+    const sizes = await this.#files.sizes(shards);
+    const check = (first: number, end: number): void => {
+      for (let i = first; i < end; i++) {
+        const at = row(i);
+        if (at < 0 || entries.slices.has(at)) continue;
+        const wanted = { shard: shard[at]!, offset: offset[at]!, size: size[at]! };
+        if (!this.#files.hold(wanted, sizes)) throw this.#files.tooShort(entries.keyAt(at), wanted, sizes);
+      }
+    };
+    await promiseOf(inTurns(turns, count, check));
   }
 
   #checkMemory(row: number, into: MemoryRange | DeviceMemory): void {
@@ -177,10 +213,10 @@ class BundleReader implements Bundle {
     throw invalidArgument(`${tensor} has ${bytes} bytes; memory of ${into.byteLength} was given.`, { key });
   }
 
-  #entry(key: string): StoredEntry {
-    const entry = this.#index.entries.get(key);
-    if (entry === undefined) throw this.#noSuchKey(key);
-    return entry;
+  #row(key: string): number {
+    const row = this.#index.entries.find(key);
+    if (row < 0) throw this.#noSuchKey(key);
+    return row;
   }
 
   #noSuchKey(key: string): CheckpointError {
@@ -192,4 +228,26 @@ class BundleReader implements Bundle {
       path: indexPath(this.prefix),
     });
   }
+}
+
+/** Tensors to be read, by their rows, and a place for each in the order in which they were asked for. */
+interface Wanted {
+  readonly tensors: Map<string, HostTensor | undefined>;
+  readonly fixed: readonly number[];
+  readonly strings: readonly number[];
+}
+
+/** Refuses what has no typed array. `shape`: of what is read of the tensor. */
+function checkReadable(key: string, dtype: DType, shape: readonly number[]): void {
+  if (elementSize(dtype) === 0) {
+    throw new CheckpointError('UNSUPPORTED', `'${key}': tensors of dtype ${dtype} can be listed, not read.`, { key });
+  }
+  const elements = elementCount(shape);
+  if (elements * viewLanes(dtype) <= MAX_VIEW_LENGTH) return;
+  throw new CheckpointError(
+    'OUT_OF_RANGE',
+    `'${key}' (${dtype} ${describeShape(shape)}): ${elements * elementSize(dtype)} bytes don't fit into one typed array ` +
+      `(at most ${MAX_VIEW_LENGTH} elements here). Read it by slices.`,
+    { key },
+  );
 }

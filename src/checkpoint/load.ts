@@ -1,9 +1,8 @@
-import type { Bundle, BundleReads } from '../bundle/index.ts';
+import { type Bundle, type BundleReads, newTensor } from '../bundle/index.ts';
 import { CheckpointError, isCheckpointError } from '../errors.ts';
 import { freeColumns, uint8Column } from '../native/columns.ts';
 import type { NativeWarning } from '../native/engine.ts';
 import { inTurns, promiseOf, type Turns } from '../steps.ts';
-import { HostTensor } from '../tensor/host-tensor.ts';
 import { allocateMemory, copyMemory, type MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
 import { type InPlace, isInPlace, memoryOf, type StoredRows } from './check-matches.ts';
@@ -137,25 +136,17 @@ async function readBatch(reading: Reading, first: number, end: number): Promise<
         giveLater(i, { fill: () => fill(destination, copy) }, copy);
         continue;
       }
-      const { dtype, shape, slices, byteLength } = bundle.entries.valueAt(stored.rows[i]!);
-      if (dtype === 'string') {
+      const info = bundle.entries.valueAt(stored.rows[i]!);
+      if (info.dtype === 'string') {
         giveLater(i, { to: destination, value: strings.get(matches.key(i))! }, undefined);
         continue;
       }
-      const placed = destination.place?.(dtype, shape);
+      const placed = destination.place?.(info.dtype, info.shape);
       if (placed !== undefined) {
         giveLater(i, { placed }, placed.memory);
         continue;
       }
-      // Every byte is read or the restore fails. The parts of a sliced tensor are trusted less.
-      const tensor =
-        slices === null
-          ? new HostTensor({
-              dtype,
-              shape,
-              data: allocateMemory(byteLength, destination.adopts === true ? 'adopt' : 'fill'),
-            })
-          : HostTensor.allocate({ dtype, shape });
+      const tensor = newTensor(info, destination.adopts === true ? 'adopt' : 'fill');
       giveLater(i, { to: destination, value: tensor }, tensor.memory);
     }
   };
