@@ -1,7 +1,10 @@
 // A process at some stage of its life while it saves. The engine's tests look at what is left on the disk.
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { Checkpoint } from '../../src/checkpoint/index.ts';
+import { float64Column } from '../../src/native/columns.ts';
 import { readGraph, readIndex } from '../../src/native/decode.ts';
 import { allocate, readFile, runSave } from '../../src/native/engine.ts';
+import { HostTensor } from '../../src/tensor/host-tensor.ts';
 import { saveProgram } from './programs.ts';
 
 const [mode, directory] = isMainThread ? process.argv.slice(2) : [workerData.mode, workerData.directory];
@@ -30,8 +33,21 @@ function readAndSpin(kind: string): void {
   for (;;);
 }
 
+/** Memory of native's in all its forms: columns, tensors, and index and object graph of a save, for its next one. */
+async function hold(): Promise<unknown[]> {
+  const tensors = Array.from({ length: 20_000 }, () => HostTensor.allocate({ dtype: 'float32', shape: [4] }));
+  const checkpoint = new Checkpoint({ tensors });
+  await checkpoint.write(`${directory}/held`);
+  return [float64Column(2 ** 18), float64Column(2 ** 20), checkpoint];
+}
+
 async function main(): Promise<void> {
-  if (!isMainThread && workerData.mode.startsWith('read-')) {
+  if (!isMainThread && workerData.mode.startsWith('holding-')) {
+    const held = await hold();
+    parentPort!.postMessage('started');
+    if (mode === 'holding-exits') process.exit();
+    setInterval(() => held.length, 1000);
+  } else if (!isMainThread && workerData.mode.startsWith('read-')) {
     readAndSpin(workerData.mode.slice(5));
   } else if (!isMainThread) {
     const run = save(`worker${workerData.mode.split('-')[1]}`);
@@ -59,6 +75,13 @@ async function main(): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, 50));
       await worker.terminate();
     }
+    await save('ckpt').finished;
+  } else if (mode.startsWith('holding-')) {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { mode, directory } });
+    const exited = new Promise((resolve) => worker.once('exit', resolve));
+    await new Promise((resolve) => worker.once('message', resolve));
+    if (mode === 'holding-terminated') await worker.terminate();
+    await exited;
     await save('ckpt').finished;
   } else if (mode === 'two-workers') {
     const workers = [startWorker(0), startWorker(1)];

@@ -85,6 +85,12 @@ describe('a save under way', () => {
     },
   );
 
+  it.each(['terminated', 'exits'])('goes on when a worker that holds native memory ends: %s', async (how) => {
+    const directory = directoryOf();
+    expect(await run(`holding-${how}`, directory)).toMatchObject({ code: 0, signal: null, output: '' });
+    expectCommitted(directory);
+  });
+
   it('shares the engine with the saves of other workers', async () => {
     const directory = directoryOf();
     expect(await run('two-workers', directory)).toMatchObject({ code: 0, signal: null });
