@@ -1,6 +1,5 @@
 #include "binding/array_buffers.h"
 
-#include <algorithm>
 #include <string>
 
 #include "binding/allocations.h"
@@ -15,9 +14,7 @@ namespace {
 // as other heaps do, or a sixteenth of the machine's memory more: what was dropped must not push out what is in use.
 // (A buffer of more than that is counted as a whole first, and may still set off a collection of its own.)
 size_t Counted(size_t size, size_t live) {
-  const double most = std::max(ExternalCount::kCollectedAfter, ExternalCount::MachineMemory() / 16);
-  const double step = std::clamp(static_cast<double>(live) / 2, ExternalCount::kCollectedAfter, most);
-  return static_cast<size_t>(static_cast<double>(size) * (ExternalCount::kCollectedAfter / step));
+  return ExternalCount::PartBy(size, static_cast<double>(live) / 2);
 }
 
 // V8 has taken all of the buffer off its count by now.

@@ -18,10 +18,9 @@ class ExternalCount {
   // machine's memory, 1 GiB at most, does.
   static size_t Part(size_t bytes);
 
-  // V8 collects garbage each time this much has come to its count.
-  static constexpr double kCollectedAfter = 64 << 20;
-  // The memory of the machine, or what a control group leaves of it.
-  static double MachineMemory();
+  // What V8 is told of so many bytes, so that it collects garbage when `step` of such bytes have come: 64 MiB at least, as it
+  // always does, and at most a sixteenth of the machine's memory.
+  static size_t PartBy(size_t bytes, double step);
 
   // Whether V8's count may be less than what it takes off later: up to Node 22 it only looks at how much has come since its
   // last collection; a newer one ends the process when more is taken off than there is.
