@@ -79,10 +79,8 @@ BufferTable BuffersOf(JsReader& reader, Napi::Object program) {
   }
   Napi::Array list = reader.List(program, "buffers");
   const uint32_t count = list.Length();
-  if (table.memory.size() > count) reader.Fail("more buffers were taken than there are");
-  table.memory.reserve(count);
   constexpr uint32_t kScope = 256;
-  for (uint32_t first = static_cast<uint32_t>(table.memory.size()); reader.ok() && first < count; first += kScope) {
+  for (uint32_t first = 0; reader.ok() && first < count; first += kScope) {
     Napi::HandleScope scope(reader.env());
     const uint32_t end = std::min(first + kScope, count);
     for (uint32_t i = first; reader.ok() && i < end; ++i) table.Add(reader, list.Get(i));

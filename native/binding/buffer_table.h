@@ -1,7 +1,7 @@
 #ifndef TENSOR_CHECKPOINT_BINDING_BUFFER_TABLE_H_
 #define TENSOR_CHECKPOINT_BINDING_BUFFER_TABLE_H_
 
-#include <vector>
+#include <deque>
 
 #include "binding/allocations.h"
 #include "binding/js_reader.h"
@@ -18,15 +18,16 @@ struct BufferTable {
     uint8_t* data = nullptr;
     size_t size = 0;
   };
-  std::vector<Memory> memory;
+  // Neither moves as it grows: a million would hold up JS for 10 ms.
+  std::deque<Memory> memory;
   // The memory of ours among them.
-  std::vector<Allocations::Pin> pins;
+  std::deque<Allocations::Pin> pins;
 
   // Appends a buffer; what is none becomes the reader's failure.
   void Add(JsReader& reader, napi_value buffer);
 };
 
-// The buffers of a program: those that were taken before, and the rest of its list.
+// The buffers of a program: those that were taken before, and then those of its list.
 BufferTable BuffersOf(JsReader& reader, Napi::Object program);
 
 // `takeBuffers` of the contract.

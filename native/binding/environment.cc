@@ -98,7 +98,7 @@ std::shared_ptr<void> Environment::KeepAlive(Napi::Object object) {
 }
 
 Environment::Entry& Environment::AddProgram(uint32_t& id, Napi::Function on_event, Napi::Object memory,
-                                            std::vector<Allocations::Pin> pins, bool is_load) {
+                                            std::deque<Allocations::Pin> pins, bool is_load) {
   id = Add(on_event, memory);
   Entry& entry = entries_[id];
   entry.pins = std::move(pins);

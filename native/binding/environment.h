@@ -7,7 +7,6 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
-#include <vector>
 
 #include "binding/allocations.h"
 #include "binding/node_api.h"
@@ -67,7 +66,7 @@ class Environment {
   struct Entry {
     Napi::FunctionReference callback;
     Napi::ObjectReference memory;
-    std::vector<Allocations::Pin> pins;
+    std::deque<Allocations::Pin> pins;
     std::unique_ptr<Sink> sink;
     std::unique_ptr<RunningProgram> program;  // Before the sink in destruction: it waits for the last event.
   };
@@ -79,7 +78,7 @@ class Environment {
 
   uint32_t Add(Napi::Function callback, Napi::Object memory);
   void MakeCleanupHookTheLatest();
-  Entry& AddProgram(uint32_t& id, Napi::Function on_event, Napi::Object memory, std::vector<Allocations::Pin> pins,
+  Entry& AddProgram(uint32_t& id, Napi::Function on_event, Napi::Object memory, std::deque<Allocations::Pin> pins,
                     bool is_load);
   void Post(Message message);
   void Drain();

@@ -1,5 +1,6 @@
 #include "binding/programs_from_js.h"
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -59,7 +60,7 @@ std::vector<DeviceRow> Devices(JsReader& reader, Napi::Object program) {
 
 // What a program's thread needs to complete it, and the memory of ours, which then belongs to the program's entry.
 template <typename Columns>
-std::shared_ptr<Columns> TakeBuffersOf(JsReader& reader, Napi::Object program, std::vector<Allocations::Pin>& pins) {
+std::shared_ptr<Columns> TakeBuffersOf(JsReader& reader, Napi::Object program, std::deque<Allocations::Pin>& pins) {
   auto columns = std::make_shared<Columns>();
   columns->buffers = BuffersOf(reader, program);
   pins = std::move(columns->buffers.pins);

@@ -1,8 +1,8 @@
 #ifndef TENSOR_CHECKPOINT_BINDING_PROGRAMS_FROM_JS_H_
 #define TENSOR_CHECKPOINT_BINDING_PROGRAMS_FROM_JS_H_
 
+#include <deque>
 #include <functional>
-#include <vector>
 
 #include "base/status.h"
 #include "binding/allocations.h"
@@ -21,7 +21,7 @@ struct Submission {
   // Adds what comes in columns; on any thread. JS keeps the program's object alive meanwhile.
   std::function<Status(Program&)> complete;
   // The memory of ours that it refers to.
-  std::vector<Allocations::Pin> pins;
+  std::deque<Allocations::Pin> pins;
 };
 
 // A program that breaks the contract leaves a JS exception pending and gives false.

@@ -1,15 +1,17 @@
 import type { MemoryRange } from '../tensor/memory.ts';
+import { ObjectColumn } from './object-column.ts';
 
 /** The buffers that a program's extents lie in, numbered. */
 export class BufferNumbers {
-  readonly buffers: ArrayBufferLike[] = [];
+  readonly buffers = new ObjectColumn<ArrayBufferLike>();
   readonly #numbers = new Map<ArrayBufferLike, number>();
   /** Views of one large buffer mostly come one after the other. */
   #last: ArrayBufferLike | undefined;
   #lastNumber = 0;
 
   add(buffer: ArrayBufferLike): number {
-    return this.buffers.push(buffer) - 1;
+    this.buffers.push(buffer);
+    return this.buffers.length - 1;
   }
 
   numberOf({ buffer, byteLength }: MemoryRange): number {

@@ -34,7 +34,6 @@ export function* fillPlan(
   };
   yield* inTurns(turns, count, fill, PIECE);
 
-  const buffers = sources.buffers.slice();
   const devices = new DeviceRows();
   const owners: object[] = [];
   const others = Array.from(sources.others);
@@ -50,10 +49,7 @@ export function* fillPlan(
         values.position[string] = checksumAt[tensor]!;
         values.value[string++] = maskCrc(other.checksum);
         const { bytes } = other;
-        if (bytes instanceof Uint8Array) {
-          buffer[tensor] = buffers.push(bytes.buffer) - 1;
-          source[tensor] = bytes.byteOffset;
-        } else {
+        if (!(bytes instanceof Uint8Array)) {
           kind[tensor] = ExtentKind.nativeMemory;
           source[tensor] = bytes.address;
           owners.push(bytes);
@@ -70,16 +66,16 @@ export function* fillPlan(
     }
   };
   yield* inTurns(turns, others.length, fillOthers);
-  const taken = yield* takeBuffers(buffers, turns);
+  const { taken, buffers, owners: keepers } = yield* takeBuffers(sources.buffers, turns);
   const onDevices = devices.fields();
   const paths = Array.from(layout.fileSizes, (_, shard) => dataPath(prefix, shard, layout.shardCount));
   return {
     prefix,
     files: { paths, sizes: layout.fileSizes },
-    buffers,
     taken,
+    buffers,
     ...onDevices,
-    owners: [...owners, ...(onDevices.owners ?? [])],
+    owners: [...keepers, ...owners, ...(onDevices.owners ?? [])],
     extents: { ...template.extents, kind, buffer, source },
     tensorCount: count,
     index: { bytes: template.bytes, values, patches: template.patches, seals: template.seals },

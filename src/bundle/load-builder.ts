@@ -1,6 +1,6 @@
 import { float64Column, freeColumns, uint8Column, uint32Column } from '../native/columns.ts';
-import { ExtentKind, gpuDirectUse, type LoadProgram, NO_BUFFER, type TakenBuffers } from '../native/contract.ts';
-import { takeBuffers } from '../native/take-buffers.ts';
+import { ExtentKind, gpuDirectUse, type LoadProgram, NO_BUFFER } from '../native/contract.ts';
+import { type ProgramBuffers, takeBuffers } from '../native/take-buffers.ts';
 import type { Steps, Turns } from '../steps.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
@@ -20,7 +20,7 @@ export class LoadBuilder {
   #lastPath = '';
   #lastNumber = 0;
   readonly #memory = new BufferNumbers();
-  #taken: TakenBuffers | undefined;
+  #buffers: ProgramBuffers | undefined;
   readonly #devices = new DeviceRows();
   /** By tensor: its row, or −1 − its place among the others. */
   readonly #tensors: NumberColumn<Int32Array>;
@@ -114,7 +114,7 @@ export class LoadBuilder {
 
   /** Hands the memory over before the start, if it is in very many pieces. To be called once all extents are there. */
   *takeBuffers(turns: Turns): Steps<void> {
-    this.#taken = yield* takeBuffers(this.#memory.buffers, turns);
+    this.#buffers = yield* takeBuffers(this.#memory.buffers, turns);
   }
 
   build(options: {
@@ -128,11 +128,18 @@ export class LoadBuilder {
     const { kind, file, fileOffset, bytes, buffer, target, tensor } = this.#extents;
     const extents = this.#extentCount;
     const count = this.tensorCount;
+    const { taken, buffers, owners } = this.#buffers ?? {
+      taken: undefined,
+      buffers: [...this.#memory.buffers],
+      owners: [],
+    };
+    const onDevices = this.#devices.fields();
     return {
       files: { paths: this.#paths },
-      buffers: this.#memory.buffers,
-      taken: this.#taken,
-      ...this.#devices.fields(),
+      taken,
+      buffers,
+      ...onDevices,
+      owners: [...owners, ...(onDevices.owners ?? [])],
       extents: {
         kind: kind.subarray(0, extents),
         file: file.subarray(0, extents),

@@ -2,6 +2,7 @@ import { float64Column, freeColumns, uint32Column } from '../native/columns.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory, TensorSource } from '../tensor/source.ts';
 import { BufferNumbers } from './buffer-numbers.ts';
+import type { ObjectColumn } from './object-column.ts';
 import { type StoredStrings, storedStrings } from './strings.ts';
 
 /** What is no memory of JavaScript's, or says more than where that is. */
@@ -36,7 +37,7 @@ export class SourceColumns {
   }
 
   /** By their numbers. */
-  get buffers(): readonly ArrayBufferLike[] {
+  get buffers(): ObjectColumn<ArrayBufferLike> {
     return this.#buffers.buffers;
   }
 
@@ -59,7 +60,8 @@ export class SourceColumns {
   }
 
   #setOther(row: number, source: OtherSource): void {
-    this.byteLength[row] = source.kind === 'stored' ? source.bytes.byteLength : source.byteLength;
     this.others.set(row, source);
+    if (source.kind === 'stored' && source.bytes instanceof Uint8Array) this.#setMemory(row, source.bytes);
+    else this.byteLength[row] = source.kind === 'stored' ? source.bytes.byteLength : source.byteLength;
   }
 }

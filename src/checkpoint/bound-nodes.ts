@@ -1,6 +1,6 @@
 import { NumberColumn } from '../bundle/number-column.ts';
+import { ObjectColumn } from '../bundle/object-column.ts';
 import { int32Column } from '../native/columns.ts';
-import { ObjectColumn } from './object-column.ts';
 import type { TrackableNode } from './trackable.ts';
 
 /** The stored nodes that have an object, in the order in which they were reached. */

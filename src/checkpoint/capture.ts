@@ -103,7 +103,7 @@ export class Frozen {
   #checkBuffers(row: number): void {
     const { buffers } = this.sources;
     for (; this.#checkedBuffers < buffers.length; this.#checkedBuffers++) {
-      const buffer = buffers[this.#checkedBuffers]!;
+      const buffer = buffers.at(this.#checkedBuffers);
       if (!(buffer instanceof ArrayBuffer) || (buffer as { resizable?: boolean }).resizable) {
         checkBuffer(buffer, keyOf(this.#tree, row));
       }

@@ -1,5 +1,5 @@
 import { NumberColumn } from '../bundle/number-column.ts';
-import { ObjectColumn } from './object-column.ts';
+import { ObjectColumn } from '../bundle/object-column.ts';
 import type { ObjectGraph } from './object-graph.ts';
 import type { TrackableNode, TrackableValue } from './trackable.ts';
 

@@ -1,6 +1,6 @@
 import type { NumberColumn } from '../bundle/number-column.ts';
+import type { ObjectColumn } from '../bundle/object-column.ts';
 import { invalidArgument } from '../errors.ts';
-import type { ObjectColumn } from './object-column.ts';
 import type { ObjectNumbers } from './object-numbers.ts';
 import type { TrackableNode } from './trackable.ts';
 import { checkName, type Resolve } from './tree.ts';

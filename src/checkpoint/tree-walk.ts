@@ -1,9 +1,9 @@
 import { NumberColumn } from '../bundle/number-column.ts';
+import { ObjectColumn } from '../bundle/object-column.ts';
 import { invalidArgument } from '../errors.ts';
 import { int32Column } from '../native/columns.ts';
 import { isThenable, type Steps, wait } from '../steps.ts';
 import { type ChildList, NO_CHILDREN, PairChildren } from './child-list.ts';
-import { ObjectColumn } from './object-column.ts';
 import { ObjectNumbers } from './object-numbers.ts';
 import { Repeated } from './repeated.ts';
 import type { TrackableNode, TrackableValue } from './trackable.ts';

@@ -1,6 +1,6 @@
+import type { ObjectColumn } from '../bundle/object-column.ts';
 import { describeValue, invalidArgument, isCheckpointError } from '../errors.ts';
 import { ONE_TURN, resultOf, type Steps, type Turns } from '../steps.ts';
-import type { ObjectColumn } from './object-column.ts';
 import type { ObjectNumbers } from './object-numbers.ts';
 import type { TrackableNode, TrackableValue } from './trackable.ts';
 import type { TreePaths } from './tree-paths.ts';

@@ -8,8 +8,8 @@ export const NO_BUFFER = 0xffffffff;
 /** The mirror of a save: file ranges → memory, with the checksums expected. Extents as in {@link SaveExtents}. */
 export interface LoadProgram {
   readonly files: { readonly paths: readonly string[] };
-  readonly buffers: readonly ArrayBufferLike[];
   readonly taken?: TakenBuffers;
+  readonly buffers: readonly ArrayBufferLike[];
   /** As in {@link SaveProgram}. A target's stream is waited for before the target is written to. */
   readonly devices?: DeviceTable;
   readonly owners?: readonly object[];

@@ -70,13 +70,13 @@ export type Step =
 export interface SaveProgram {
   /** Data files: created with O_EXCL under their final names; without an index they mean nothing to any reader. */
   readonly files: { readonly paths: readonly string[]; readonly sizes: Float64Array };
-  /** Memory that extents refer to; kept alive until the program has ended. Resizable buffers are refused. */
-  readonly buffers: readonly ArrayBufferLike[];
-  /** The first of `buffers`, where native has taken them already. It is used up by the start. */
+  /** Buffers that native has taken already. It is used up by the start. */
   readonly taken?: TakenBuffers;
+  /** Memory that extents refer to, numbered behind what was taken. Resizable buffers are refused. */
+  readonly buffers: readonly ArrayBufferLike[];
   /** Needed when an extent lies in device memory. */
   readonly devices?: DeviceTable;
-  /** Objects that absolute and device addresses belong to: kept alive until the program has ended. */
+  /** Objects that hold what was taken, and what lies at addresses. They are kept alive until the program has ended, as all of it is. */
   readonly owners?: readonly object[];
   readonly extents: SaveExtents;
   readonly tensorCount: number;

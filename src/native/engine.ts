@@ -273,9 +273,9 @@ export function guard<T>(call: () => T): T {
   }
 }
 
-/** The buffers that were not taken before, and so not looked at. */
+/** Buffers that were taken before were looked at then. */
 function checked<T extends SaveProgram | LoadProgram>(program: T): T {
-  if (program.taken === undefined) checkBuffers(program.buffers);
+  checkBuffers(program.buffers);
   return program;
 }
 

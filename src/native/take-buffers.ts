@@ -8,24 +8,38 @@ const PIECE = 128;
 /** So few are taken in the call that starts their program. */
 const FEW = 512;
 
+/** Buffers in their order, and what keeps them alive. */
+interface Buffers {
+  readonly length: number;
+  at(index: number): ArrayBufferLike | undefined;
+}
+
+/** What a program says of its buffers. */
+export interface ProgramBuffers {
+  readonly taken: TakenBuffers | undefined;
+  readonly buffers: readonly ArrayBufferLike[];
+  readonly owners: readonly object[];
+}
+
 /**
- * Hands the buffers of a program over before its start, in as many turns as that takes: a hundred thousand at once would
- * hold up the event loop for 30 ms. From then on they must not be transferred, as those of a program under way. Undefined
- * where there are only few.
+ * What a program says of its buffers. They are handed over before its start, in as many turns as that takes: a hundred
+ * thousand at once would hold up the event loop for 30 ms. From then on they must not be transferred, as those of a program
+ * under way. Where there are only few the program names them.
  *
  * @throws TypeError for a buffer that can shrink.
  */
-export function* takeBuffers(buffers: readonly ArrayBufferLike[], turns: Turns): Steps<TakenBuffers | undefined> {
-  if (buffers.length <= FEW) return undefined;
+export function* takeBuffers(buffers: Buffers, turns: Turns): Steps<ProgramBuffers> {
+  const piece = (first: number, end: number) => Array.from({ length: end - first }, (_, i) => buffers.at(first + i)!);
+  if (buffers.length <= FEW) return { taken: undefined, buffers: piece(0, buffers.length), owners: [] };
   const addon = loadAddon();
   let taken: TakenBuffers | undefined;
   const take = (first: number, end: number): void => {
-    const piece = buffers.slice(first, end);
-    checkBuffers(piece);
-    taken = addon.takeBuffers(taken, ...piece);
+    const some = piece(first, end);
+    checkBuffers(some);
+    taken = addon.takeBuffers(taken, ...some);
   };
   yield* inTurns(turns, buffers.length, take, PIECE);
-  return taken;
+  return { taken, buffers: [], owners: [buffers] };
 }
 
 /** Refuses memory that can shrink under the engine's threads: JS can ask many buffers in no time, Node-API can't. */

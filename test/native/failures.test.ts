@@ -139,15 +139,13 @@ describe('programs that break the contract are refused before anything happens',
     });
   }
 
-  it('something else than what takeBuffers() gave, and more of it than there are buffers', () => {
+  it('something else than what takeBuffers() gave', () => {
     const { takeBuffers } = loadAddon();
     const refused = { code: 'INVALID_ARGUMENT' };
     for (const taken of [{}, null, 7, new Map()] as object[]) {
       expect(() => engine.runSave({ ...base(), taken })).toThrow(expect.objectContaining(refused));
       expect(() => takeBuffers(taken, new ArrayBuffer(1))).toThrow(TypeError);
     }
-    const taken = takeBuffers(undefined, new ArrayBuffer(1), new ArrayBuffer(1));
-    expect(() => engine.runSave({ ...base(), taken })).toThrow(expect.objectContaining(refused));
     expect(() => takeBuffers(undefined, {} as ArrayBuffer)).toThrow(TypeError);
   });
 

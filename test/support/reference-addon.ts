@@ -69,11 +69,16 @@ function ownedAt(address: number, owners: readonly object[] = []): Uint8Array {
 const aborts = new Map<number, { aborted: boolean }>();
 let lastId = 0;
 
+/** The buffers of a program by their numbers. */
+function memoryOf({ taken = [], buffers }: SaveProgram | LoadProgram): Uint8Array[] {
+  return [...(taken as ArrayBufferLike[]), ...buffers].map((buffer) => new Uint8Array(buffer));
+}
+
 async function runSave(id: number, program: SaveProgram, emit: (event: SaveEvent) => void): Promise<void> {
   const crcs = new Uint32Array(program.tensorCount);
   const created = new Set<string>();
   let published = false;
-  const data = program.buffers.map((buffer) => new Uint8Array(buffer));
+  const data = memoryOf(program);
   let captured = false;
   const capture = () => {
     if (!captured) emit({ type: 'captured', seconds: 0 });
@@ -205,7 +210,7 @@ function runLoad(program: LoadProgram): LoadEvent {
   const crcs = new Uint32Array(tensors.count);
   const bad = new Map<number, LoadDamage>();
   const touched = new Uint8Array(tensors.count);
-  const data = program.buffers.map((buffer) => new Uint8Array(buffer));
+  const data = memoryOf(program);
   for (let i = 0; i < extents.bytes.length; i++) {
     const tensor = extents.tensor[i]!;
     const path = program.files.paths[extents.file[i]!]!;
@@ -299,7 +304,7 @@ const addon: NativeAddon = {
   reserveSnapshotPool: (_bytes, _device, done) =>
     done({ code: 'CUDA_UNAVAILABLE', message: 'the reference addon knows no CUDA' }),
   releaseDeviceMemory: (done) => done(null),
-  takeBuffers: (taken) => taken ?? {},
+  takeBuffers: (taken = [], ...buffers) => [...(taken as ArrayBufferLike[]), ...buffers],
   startSave(program, onEvent) {
     const id = ++lastId;
     hooks.programs.push(program);

@@ -17,7 +17,9 @@ export async function saveBundle(
   const plan = planBundle(entries, options);
   const run = runSave({
     files: plan.files,
+    taken: plan.taken,
     buffers: plan.buffers,
+    owners: plan.owners,
     devices: plan.devices,
     extents: plan.extents,
     tensorCount: plan.tensorCount,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ObjectColumn } from '../../src/checkpoint/object-column.ts';
+import { ObjectColumn } from '../../src/bundle/object-column.ts';
 
 it('a column holds its objects in their order, over several pages', () => {
   for (const count of [0, 1, 2 ** 15 - 1, 2 ** 15, 2 ** 15 + 1, 100_000]) {
