@@ -126,6 +126,18 @@ class BundleReader implements Bundle {
       return [entries.keyAt(row), entry, wholeBox(entry.shape)] as const;
     });
     for (const [key, tensor] of await readStringTensors(texts, this.#loads, options)) tensors.set(key, tensor);
+    if (fixed.length > 0) await this.#readFixed(fixed, tensors, options, turns);
+    return tensors as Map<string, HostTensor>;
+  }
+
+  /** Reads tensors of fixed width into new ones, and puts these in their places. */
+  async #readFixed(
+    fixed: readonly number[],
+    tensors: Map<string, HostTensor | undefined>,
+    options: BundleReadOptions,
+    turns: Turns,
+  ): Promise<void> {
+    const { entries } = this.#index;
     // Before memory is set aside for what an index claims, the files must be as large as it says.
     await this.#checkFiles(fixed.length, (i) => fixed[i]!, turns);
     const made: HostTensor[] = [];
@@ -138,7 +150,6 @@ class BundleReader implements Bundle {
     };
     await promiseOf(inTurns(turns, fixed.length, make));
     await this.read({ length: fixed.length, row: (i) => fixed[i]!, into: (i) => made[i]!.memory }, options);
-    return tensors as Map<string, HostTensor>;
   }
 
   /** The rows of these keys, each once, and a place in the order of the keys for each tensor. */

@@ -3,6 +3,7 @@ import { CheckpointError, isCheckpointError } from '../errors.ts';
 import { freeColumns, uint8Column } from '../native/columns.ts';
 import type { NativeWarning } from '../native/engine.ts';
 import { inTurns, promiseOf, type Turns } from '../steps.ts';
+import type { HostTensor } from '../tensor/host-tensor.ts';
 import { allocateMemory, copyMemory, type MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
 import { type InPlace, isInPlace, memoryOf, type StoredRows } from './check-matches.ts';
@@ -116,7 +117,7 @@ async function readBatch(reading: Reading, first: number, end: number): Promise<
   const read = { ...common, threads: threads === 0 ? undefined : threads };
   // Strings vary in length and come first: they are small, and their damage shows before any memory is touched.
   const texts = stored.strings.filter((i) => i >= first && i < end).map((i) => matches.key(i));
-  const strings = await bundle.readTensors(texts, read);
+  const strings = texts.length === 0 ? new Map<string, HostTensor>() : await bundle.readTensors(texts, read);
   const gives: Give[] = [];
   const matchOf: number[] = [];
   /** By match: the memory that is read into instead of the object's own; undefined where nothing is. */
