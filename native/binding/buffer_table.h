@@ -18,7 +18,7 @@ struct BufferTable {
     uint8_t* data = nullptr;
     size_t size = 0;
   };
-  // Neither moves as it grows: a million would hold up JS for 10 ms.
+  // Neither moves as it grows: moving a million would hold up JS for 10 ms.
   std::deque<Memory> memory;
   // The memory of ours among them.
   std::deque<Allocations::Pin> pins;

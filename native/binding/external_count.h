@@ -18,8 +18,8 @@ class ExternalCount {
   // machine's memory, 1 GiB at most, does.
   static size_t Part(size_t bytes);
 
-  // What V8 is told of so many bytes, so that it collects garbage when `step` of such bytes have come: 64 MiB at least, as it
-  // always does, and at most a sixteenth of the machine's memory.
+  // What V8 is told of so many bytes, so that it collects garbage when `step` of such bytes have come, or a sixteenth of the
+  // machine's memory where that is less. It never does before 64 MiB.
   static size_t PartBy(size_t bytes, double step);
 
   // Whether V8's count may be less than what it takes off later: up to Node 22 it only looks at how much has come since its

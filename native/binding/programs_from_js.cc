@@ -2,8 +2,10 @@
 
 #include <deque>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "binding/columns_from_js.h"
 #include "binding/js_reader.h"

@@ -38,11 +38,6 @@ export class BundleFiles {
     return sizes;
   }
 
-  /** Whether these bytes lie in their file, of which the size was asked for. */
-  hold({ shard, offset, size }: WantedBytes, sizes: ReadonlyMap<number, number>): boolean {
-    return offset + size <= sizes.get(shard)!;
-  }
-
   /** DATA_LOSS: bytes of `key` lie behind the end of their file. */
   tooShort(key: string, { shard, offset, size }: WantedBytes, sizes: ReadonlyMap<number, number>): CheckpointError {
     const path = this.path(shard);

@@ -89,7 +89,8 @@ class BundleCheckpointReader implements CheckpointReader {
     if (names !== undefined && (typeof names !== 'object' || names === null || !(Symbol.iterator in names))) {
       throw invalidArgument(`getTensors: names must be an array of names, not ${describeValue(names)}.`);
     }
-    return bundle.readTensors(names ?? readableKeys(bundle));
+    // They are asked for one by one, over several turns: a list of the caller's may be another by then.
+    return bundle.readTensors(names === undefined ? readableKeys(bundle) : [...names]);
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import { float64Column, freeColumns, uint8Column, uint32Column } from '../native/columns.ts';
 import { ExtentKind, gpuDirectUse, type LoadProgram, NO_BUFFER } from '../native/contract.ts';
-import { type ProgramBuffers, takeBuffers } from '../native/take-buffers.ts';
+import { takeBuffers } from '../native/take-buffers.ts';
 import type { Steps, Turns } from '../steps.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
@@ -20,7 +20,6 @@ export class LoadBuilder {
   #lastPath = '';
   #lastNumber = 0;
   readonly #memory = new BufferNumbers();
-  #buffers: ProgramBuffers | undefined;
   readonly #devices = new DeviceRows();
   /** By tensor: its row, or −1 − its place among the others. */
   readonly #tensors: NumberColumn<Int32Array>;
@@ -84,7 +83,12 @@ export class LoadBuilder {
     if (into === null) {
       extents.buffer[row] = NO_BUFFER;
     } else if ('kind' in into) {
-      const keyed = { key: this.keyOf(tensor) };
+      const keyOf = () => this.keyOf(tensor);
+      const keyed = {
+        get key() {
+          return keyOf();
+        },
+      };
       extents.kind[row] = ExtentKind.cudaDevice;
       extents.buffer[row] = this.#devices.add(into, keyed);
       extents.target[row] = addressNumber(into.pointer, 'device address', keyed) + targetOffset;
@@ -112,28 +116,23 @@ export class LoadBuilder {
     this.#tensors.free();
   }
 
-  /** Hands the memory over before the start, if it is in very many pieces. To be called once all extents are there. */
-  *takeBuffers(turns: Turns): Steps<void> {
-    this.#buffers = yield* takeBuffers(this.#memory.buffers, turns);
-  }
-
-  build(options: {
-    threads?: number;
-    stagingBytes?: number;
-    progress?: boolean;
-    keepGoing?: boolean;
-    deviceChecksum?: boolean;
-    gpuDirect?: boolean | 'auto';
-  }): LoadProgram {
+  /** The program, to be run once. To be called once, when all extents are there: the memory is handed over. */
+  *build(
+    turns: Turns,
+    options: {
+      threads?: number;
+      stagingBytes?: number;
+      progress?: boolean;
+      keepGoing?: boolean;
+      deviceChecksum?: boolean;
+      gpuDirect?: boolean | 'auto';
+    } = {},
+  ): Steps<LoadProgram> {
+    const { taken, buffers, owners } = yield* takeBuffers(this.#memory.buffers, turns);
+    const onDevices = this.#devices.fields();
     const { kind, file, fileOffset, bytes, buffer, target, tensor } = this.#extents;
     const extents = this.#extentCount;
     const count = this.tensorCount;
-    const { taken, buffers, owners } = this.#buffers ?? {
-      taken: undefined,
-      buffers: [...this.#memory.buffers],
-      owners: [],
-    };
-    const onDevices = this.#devices.fields();
     return {
       files: { paths: this.#paths },
       taken,

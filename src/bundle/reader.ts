@@ -15,7 +15,6 @@ import { newTensor } from './new-tensor.ts';
 import { openIndex } from './open-index.ts';
 import type { ParsedIndex } from './parse-index.ts';
 import { type Region, RegionLoads } from './region-loads.ts';
-import type { StoredPart } from './stored-parts.ts';
 import { readStringTensors } from './string-tensors.ts';
 import type { Bundle, BundleEntryInfo, BundleReadOptions, BundleReads, TensorSlice } from './types.ts';
 
@@ -94,13 +93,20 @@ class BundleReader implements Bundle {
         const row = reads.row(i);
         const into = reads.into(i);
         const size = columns.size[row]!;
-        if (into === undefined || size === 0 || entries.slices.has(row)) continue;
+        if (into === undefined || entries.slices.has(row)) continue;
+        // Whose memory it is may have given other memory since: what lies beside that must not be written to.
+        if (into.byteLength !== size) this.#checkMemory(row, into);
+        if (size === 0) continue;
         builder.tensor(row, options.verify === false ? null : columns.crc32c[row]!);
         builder.extent(this.#files.path(columns.shard[row]!), columns.offset[row]!, size, into);
       }
     };
-    await promiseOf(inTurns(turns, reads.length, add));
-    await this.#loads.load(regions, options, builder);
+    try {
+      await promiseOf(inTurns(turns, reads.length, add));
+      await this.#loads.load(regions, options, builder);
+    } finally {
+      builder.free();
+    }
   }
 
   async readTensor(key: string, options: BundleReadOptions & { slice?: TensorSlice } = {}): Promise<HostTensor> {
@@ -139,6 +145,14 @@ class BundleReader implements Bundle {
   ): Promise<void> {
     const { entries } = this.#index;
     // Before memory is set aside for what an index claims, the files must be as large as it says.
+    const sliced = fixed
+      .filter((row) => entries.slices.has(row))
+      .map((row) => {
+        const key = entries.keyAt(row);
+        const entry = entries.valueAt(row);
+        return { key, parts: this.#loads.parts(key, entry, wholeBox(entry.shape)) };
+      });
+    await this.#loads.checkFiles(sliced);
     await this.#checkFiles(fixed.length, (i) => fixed[i]!, turns);
     const made: HostTensor[] = [];
     const make = (first: number, end: number): void => {
@@ -174,7 +188,7 @@ class BundleReader implements Bundle {
   }
 
   /**
-   * That the data files are there, and as large as these tensors need.
+   * That the data files are there, and as large as these tensors need but for those in slices.
    *
    * @param row the row of `i` < `count`, or −1.
    */
@@ -182,29 +196,20 @@ class BundleReader implements Bundle {
     const { entries } = this.#index;
     const { shard, offset, size } = entries.rows;
     const shards = new Set<number>();
-    const sliced: { key: string; parts: StoredPart[] }[] = [];
     const collect = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
         const at = row(i);
-        if (at < 0) continue;
-        if (!entries.slices.has(at)) {
-          shards.add(shard[at]!);
-          continue;
-        }
-        const key = entries.keyAt(at);
-        const entry = entries.valueAt(at);
-        sliced.push({ key, parts: this.#loads.parts(key, entry, wholeBox(entry.shape)) });
+        if (at >= 0 && !entries.slices.has(at)) shards.add(shard[at]!);
       }
     };
     await promiseOf(inTurns(turns, count, collect));
-    await this.#loads.checkFiles(sliced);
     const sizes = await this.#files.sizes(shards);
     const check = (first: number, end: number): void => {
       for (let i = first; i < end; i++) {
         const at = row(i);
         if (at < 0 || entries.slices.has(at)) continue;
-        const wanted = { shard: shard[at]!, offset: offset[at]!, size: size[at]! };
-        if (!this.#files.hold(wanted, sizes)) throw this.#files.tooShort(entries.keyAt(at), wanted, sizes);
+        if (offset[at]! + size[at]! <= sizes.get(shard[at]!)!) continue;
+        throw this.#files.tooShort(entries.keyAt(at), entries.valueAt(at), sizes);
       }
     };
     await promiseOf(inTurns(turns, count, check));

@@ -78,12 +78,12 @@ export class RegionLoads {
 
   /** Runs what was collected, which is used up then. What fails says which keys' memory was written to. */
   async run(builder: LoadBuilder, options: BundleReadOptions): Promise<void> {
-    if (builder.tensorCount === 0) return;
     const { threads, stagingBytes, deviceChecksum, gpuDirect, signal, onProgress, onWarning } = options;
     const progress = onProgress !== undefined;
     try {
-      await promiseOf(builder.takeBuffers(new ShortTurns()));
-      await runLoad(builder.build({ threads, stagingBytes, deviceChecksum, gpuDirect, progress }), {
+      if (builder.tensorCount === 0) return;
+      const load = { threads, stagingBytes, deviceChecksum, gpuDirect, progress };
+      await runLoad(await promiseOf(builder.build(new ShortTurns(), load)), {
         signal,
         onProgress,
         onWarning,
@@ -101,7 +101,9 @@ export class RegionLoads {
     const shards = new Set(wanted.flatMap(({ parts }) => parts.map(({ entry }) => entry.shard)));
     const sizes = await this.#files.sizes(shards);
     for (const { key, parts } of wanted) {
-      for (const { entry } of parts) if (!this.#files.hold(entry, sizes)) throw this.#files.tooShort(key, entry, sizes);
+      for (const { entry } of parts) {
+        if (entry.offset + entry.size > sizes.get(entry.shard)!) throw this.#files.tooShort(key, entry, sizes);
+      }
     }
   }
 }

@@ -94,7 +94,7 @@ export interface Keyed {
   readonly key: string;
 }
 
-/** Fixed-width tensors to be read. They are asked for one by one, and more than once: there may be very many. */
+/** Fixed-width tensors to be read. They are asked for one by one, in several turns and more than once: there may be very many. */
 export interface BundleReads {
   readonly length: number;
   /** The row in `entries`. */
@@ -122,6 +122,6 @@ export interface Bundle {
   read(reads: BundleReads, options?: BundleReadOptions): Promise<void>;
   /** Reads a tensor of any dtype but variant, or a slice of it, into new memory. */
   readTensor(key: string, options?: BundleReadOptions & { readonly slice?: TensorSlice }): Promise<HostTensor>;
-  /** Several whole tensors of any dtype but variant, fixed-width ones in one load program. */
+  /** Several whole tensors of any dtype but variant, fixed-width ones in one load program. `keys` is asked in several turns. */
   readTensors(keys: Iterable<string>, options?: BundleReadOptions): Promise<Map<string, HostTensor>>;
 }

@@ -61,7 +61,6 @@ export class PieceVerifier {
     const { fixed, others, summed } = await promiseOf(this.#findReadable(sizes));
     throwIfAborted(this.#options.signal);
     await this.#sumFixed(fixed);
-    fixed.free();
     for (const batch of this.#batches(others)) await this.#sumVariable(batch);
     return summed;
   }
@@ -141,18 +140,22 @@ export class PieceVerifier {
     };
     await promiseOf(inTurns(this.#turns, pieces.length, add));
     for (const one of await this.#load(builder, this.#options)) this.#describe(one, pieces.at(one.tensor));
+    pieces.free();
   }
 
   async #sumVariable(batch: readonly number[]): Promise<void> {
     const builder = new LoadBuilder(batch.length, (piece) => this.#pieces.key(piece));
     const memory: Uint8Array[] = [];
-    for (const piece of batch) {
-      const { shard, offset, size } = this.#pieces.entry(piece);
-      const bytes = new Uint8Array(size);
-      memory.push(bytes);
-      builder.tensor(piece, null);
-      builder.extent(this.#files.path(shard), offset, size, bytes);
-    }
+    const add = (first: number, end: number): void => {
+      for (const piece of batch.slice(first, end)) {
+        const { shard, offset, size } = this.#pieces.entry(piece);
+        const bytes = new Uint8Array(size);
+        memory.push(bytes);
+        builder.tensor(piece, null);
+        builder.extent(this.#files.path(shard), offset, size, bytes);
+      }
+    };
+    await promiseOf(inTurns(this.#turns, batch.length, add));
     const unread = new Set<number>();
     for (const one of await this.#load(builder, { ...this.#options, onProgress: undefined })) {
       unread.add(one.tensor);
@@ -176,11 +179,15 @@ export class PieceVerifier {
   async #load(builder: LoadBuilder, options: VerifyOptions): Promise<readonly LoadDamage[]> {
     if (builder.tensorCount === 0) return [];
     const { threads, stagingBytes, signal, onProgress } = options;
-    const program = builder.build({ threads, stagingBytes, progress: onProgress !== undefined, keepGoing: true });
+    const load = { threads, stagingBytes, progress: onProgress !== undefined, keepGoing: true };
     const names = (tensor: number) => builder.keyOf(tensor);
-    const result = await this.#problems.attempt(() => runLoad(program, { names, signal, onProgress }));
-    builder.free();
-    return result?.damage ?? [];
+    const program = await promiseOf(builder.build(this.#turns, load));
+    try {
+      const result = await this.#problems.attempt(() => runLoad(program, { names, signal, onProgress }));
+      return result?.damage ?? [];
+    } finally {
+      builder.free();
+    }
   }
 
   #describe({ kind, error }: LoadDamage, piece: number): void {

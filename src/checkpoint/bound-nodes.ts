@@ -5,16 +5,18 @@ import type { TrackableNode } from './trackable.ts';
 
 /** The stored nodes that have an object, in the order in which they were reached. */
 export class BoundNodes {
-  readonly #ids = NumberColumn.int32();
+  readonly #ids: NumberColumn<Int32Array>;
   readonly #nodes = new ObjectColumn<TrackableNode>();
-  readonly #reachedFrom = NumberColumn.int32();
-  /** By stored node: 1 + its place among those that have one, or 0. */
-  readonly #place: Int32Array;
+  readonly #reachedFrom: NumberColumn<Int32Array>;
+  /** By stored node: as the how many-eth it was reached, from 1 on, or 0. */
+  readonly #number: Int32Array;
   #hasListeners = false;
 
   /** @param nodeCount how many stored nodes there are. */
   constructor(nodeCount: number) {
-    this.#place = int32Column(nodeCount);
+    this.#ids = NumberColumn.int32(nodeCount);
+    this.#reachedFrom = NumberColumn.int32(nodeCount);
+    this.#number = int32Column(nodeCount);
   }
 
   get length(): number {
@@ -26,20 +28,20 @@ export class BoundNodes {
     this.#ids.push(id);
     this.#nodes.push(node);
     this.#reachedFrom.push(from);
-    this.#place[id] = this.#ids.length;
+    this.#number[id] = this.#ids.length;
     this.#hasListeners ||= node.afterRestore !== undefined;
   }
 
   has(id: number): boolean {
-    return this.#place[id] !== 0;
+    return this.#number[id] !== 0;
   }
 
   /** The object of a stored node that has one. */
   node(id: number): TrackableNode {
-    return this.#nodes.at(this.#place[id]! - 1);
+    return this.#nodes.at(this.#number[id]! - 1);
   }
 
-  /** The stored node that was reached as the `place`th. */
+  /** The stored nodes in the order in which they were reached: from place 0 on. */
   id(place: number): number {
     return this.#ids.at(place);
   }

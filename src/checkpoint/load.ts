@@ -1,6 +1,6 @@
 import { type Bundle, type BundleReads, newTensor } from '../bundle/index.ts';
 import { CheckpointError, isCheckpointError } from '../errors.ts';
-import { freeColumns, uint8Column } from '../native/columns.ts';
+import { freeColumns, int32Column, uint8Column } from '../native/columns.ts';
 import type { NativeWarning } from '../native/engine.ts';
 import { inTurns, promiseOf, type Turns } from '../steps.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
@@ -13,7 +13,7 @@ import type { NormalizedReadOptions } from './options.ts';
 import type { RestoreSession } from './restore-session.ts';
 import { describeWarning, onceEach, warnProcess } from './warnings.ts';
 
-/** What is to be read: all matches, of which a batch is [first, end). */
+/** What is to be read. */
 interface Reading {
   readonly matches: Matches;
   readonly stored: StoredRows;
@@ -22,11 +22,20 @@ interface Reading {
   readonly turns: Turns;
 }
 
-/** Values that were read elsewhere than into their object's own memory. */
+/** The matches [first, end), and which of them are strings. */
+interface Batch {
+  readonly first: number;
+  readonly end: number;
+  readonly strings: readonly number[];
+}
+
+/** What was read elsewhere than into its object's own memory. */
 interface Elsewhere {
-  readonly gives: Give[];
+  readonly gives: readonly Give[];
   /** The match of each, in their order. */
-  readonly matchOf: number[];
+  readonly matchOf: readonly number[];
+  /** By match of the batch: 1 + its place among those, or 0. */
+  readonly place: Int32Array;
 }
 
 /**
@@ -57,20 +66,17 @@ export async function loadMatches(
       }
     };
     await promiseOf(inTurns(turns, matches.length, hold));
-    for (const [first, end] of batches(reading)) {
-      const { gives, matchOf } = await readBatch(reading, first, end);
-      let next = 0;
+    for (const batch of batches(reading)) {
+      const { gives, matchOf, place } = await readBatch(reading, batch);
       const filled = (from: number, to: number): void => {
-        for (let i = first + from; i < first + to; i++) {
-          if (i === matchOf[next]) {
-            next++;
-            continue;
-          }
-          overwritten[i] = 1;
-          session.assigned(matches, i);
+        for (let at = from; at < to; at++) {
+          if (place[at] !== 0) continue;
+          overwritten[batch.first + at] = 1;
+          session.assigned(matches, batch.first + at);
         }
       };
-      await promiseOf(inTurns(turns, end - first, filled));
+      await promiseOf(inTurns(turns, place.length, filled));
+      freeColumns(place);
       await handOver(gives, options.signal, turns, {
         began(give) {
           overwritten[matchOf[give]!] = 1;
@@ -91,41 +97,50 @@ export async function loadMatches(
 }
 
 /** One batch, unless replaced values may be assigned as they come: then each batch needs little memory at a time. */
-function* batches({ matches, stored, bundle, options }: Reading): Generator<[first: number, end: number]> {
+function* batches({ matches, stored, bundle, options }: Reading): Generator<Batch> {
   let first = 0;
   let bytes = 0;
+  let string = 0;
+  const upTo = (end: number): Batch => {
+    const from = string;
+    while (string < stored.strings.length && stored.strings[string]! < end) string++;
+    return { first, end, strings: stored.strings.slice(from, string) };
+  };
   if (options.atomic === false) {
     for (let i = 0; i < matches.length; i++) {
       const isReplaced = !isInPlace(matches.value(i).destination);
       const size = isReplaced ? bundle.entries.valueAt(stored.rows[i]!).byteLength : 0;
       if (bytes > 0 && bytes + size > options.stagingBytes) {
-        yield [first, i];
+        yield upTo(i);
         first = i;
         bytes = 0;
       }
       bytes += size;
     }
   }
-  yield [first, matches.length];
+  yield upTo(matches.length);
 }
 
-async function readBatch(reading: Reading, first: number, end: number): Promise<Elsewhere> {
+async function readBatch(reading: Reading, batch: Batch): Promise<Elsewhere> {
   const { matches, stored, bundle, options, turns } = reading;
   const { threads, stagingBytes, verify, deviceChecksum, gpuDirect, signal } = options;
   const onWarning = (warning: NativeWarning): void => options.onWarning?.(describeWarning(warning));
   const common = { stagingBytes, verify, deviceChecksum, gpuDirect, signal, onWarning };
   const read = { ...common, threads: threads === 0 ? undefined : threads };
   // Strings vary in length and come first: they are small, and their damage shows before any memory is touched.
-  const texts = stored.strings.filter((i) => i >= first && i < end).map((i) => matches.key(i));
+  const texts = batch.strings.map((i) => matches.key(i));
   const strings = texts.length === 0 ? new Map<string, HostTensor>() : await bundle.readTensors(texts, read);
   const gives: Give[] = [];
   const matchOf: number[] = [];
-  /** By match: the memory that is read into instead of the object's own; undefined where nothing is. */
-  const memory = new Map<number, MemoryRange | DeviceMemory | undefined>();
+  /** What is read into for each of them; undefined where nothing is. */
+  const memory: (MemoryRange | DeviceMemory | undefined)[] = [];
+  const { first } = batch;
+  const place = int32Column(batch.end - first);
   const giveLater = (i: number, give: Give, from: MemoryRange | DeviceMemory | undefined): void => {
     gives.push(give);
     matchOf.push(i);
-    memory.set(i, from);
+    memory.push(from);
+    place[i - first] = gives.length;
   };
   const prepare = (from: number, to: number): void => {
     for (let i = first + from; i < first + to; i++) {
@@ -152,12 +167,10 @@ async function readBatch(reading: Reading, first: number, end: number): Promise<
     }
   };
   const reads: BundleReads = {
-    length: end - first,
+    length: place.length,
     row: (at) => stored.rows[first + at]!,
-    into: (at) => {
-      const i = first + at;
-      return memory.has(i) ? memory.get(i) : memoryOf(matches.value(i).destination as InPlace);
-    },
+    into: (at) =>
+      place[at] === 0 ? memoryOf(matches.value(first + at).destination as InPlace) : memory[place[at]! - 1],
   };
   try {
     await promiseOf(inTurns(turns, reads.length, prepare));
@@ -167,12 +180,12 @@ async function readBatch(reading: Reading, first: number, end: number): Promise<
     // The reader names what it wrote to; only memory of the caller's counts, not what was to be handed over.
     const touched = new Set(isCheckpointError(error) ? (error.overwritten ?? []) : []);
     const inPlace: string[] = [];
-    for (let i = first; touched.size > 0 && i < end; i++) {
-      if (!memory.has(i) && touched.has(matches.key(i))) inPlace.push(matches.key(i));
+    for (let i = first; touched.size > 0 && i < batch.end; i++) {
+      if (place[i - first] === 0 && touched.has(matches.key(i))) inPlace.push(matches.key(i));
     }
     throw withOverwritten(error, inPlace, bundle.prefix, true);
   }
-  return { gives, matchOf };
+  return { gives, matchOf, place };
 }
 
 function fill(destination: InPlace, from: MemoryRange): void | Promise<void> {

@@ -6,14 +6,16 @@ import type { TrackableNode, TrackableValue } from './trackable.ts';
 /** Stored values that were found for values of objects, not yet read. Struct of arrays: there may be a million. */
 export class Matches {
   readonly #graph: ObjectGraph;
-  readonly #storedIds = NumberColumn.int32();
-  readonly #rows = NumberColumn.int32();
+  readonly #storedIds: NumberColumn<Int32Array>;
+  readonly #rows: NumberColumn<Int32Array>;
   readonly #nodes = new ObjectColumn<TrackableNode>();
   readonly #values = new ObjectColumn<TrackableValue>();
 
   /** @param graph where they were found. Its `entryRows` are those of the index that they will be read by. */
   constructor(graph: ObjectGraph) {
     this.#graph = graph;
+    this.#storedIds = NumberColumn.int32(graph.attributeKeys.length);
+    this.#rows = NumberColumn.int32(graph.attributeKeys.length);
   }
 
   get length(): number {

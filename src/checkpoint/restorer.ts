@@ -91,12 +91,15 @@ export class Restorer {
     turns: Turns,
   ): Promise<void> {
     const matches = await promiseOf(matching);
-    const stored = await promiseOf(checkMatches(matches, bundle, turns));
-    await writesOf(matches.identities());
-    await loadMatches(matches, stored, bundle, session, options, turns);
-    for (const node of session.above(matches)) await node.afterRestore?.();
-    freeColumns(stored.rows);
-    matches.free();
+    try {
+      const stored = await promiseOf(checkMatches(matches, bundle, turns));
+      await writesOf(matches.identities());
+      await loadMatches(matches, stored, bundle, session, options, turns);
+      freeColumns(stored.rows);
+      for (const node of session.above(matches)) await node.afterRestore?.();
+    } finally {
+      matches.free();
+    }
   }
 }
 

@@ -82,6 +82,7 @@ export interface TrackableValue {
   readonly constant?: boolean;
   /** Freezes the value as it is now. */
   capture(): Snapshot;
+  /** A restore asks for it several times, and must be told the same each time. */
   readonly destination: Destination;
 }
 

@@ -19,7 +19,7 @@ export interface LoadProgram {
     readonly file: Uint32Array;
     readonly fileOffset: Float64Array;
     readonly bytes: Float64Array;
-    /** Index into `buffers` or `devices`, or NO_BUFFER: read and sum only. */
+    /** Number of a buffer, those taken first, or index into `devices`; or NO_BUFFER: read and sum only. */
     readonly buffer: Uint32Array;
     readonly target: Float64Array;
     readonly tensor: Uint32Array;

@@ -2,7 +2,7 @@
 
 /** Where the bytes of an extent are. */
 export const ExtentKind = {
-  /** In `buffers[buffer]`, memory that JS can write at any time: it is summed again after it was written in place. */
+  /** In the program's buffer of that number, memory that JS can write at any time: it is summed again after it was written in place. */
   jsMemory: 0,
   /** At an absolute host address whose content can't change while the program runs (a TensorFlow buffer). */
   pinnedMemory: 1,

@@ -9,7 +9,7 @@ import type { DeviceTable, TakenBuffers } from './contract-memory.ts';
  */
 export interface SaveExtents {
   readonly kind: Uint8Array;
-  /** Index into `buffers`, for device memory into `devices`; ignored for absolute addresses of the host. */
+  /** Number of a buffer, those taken first; for device memory, index into `devices`; ignored for absolute addresses of the host. */
   readonly buffer: Uint32Array;
   /** Byte offset into that buffer, or the absolute address (of the host or of the device). */
   readonly source: Float64Array;
@@ -76,7 +76,7 @@ export interface SaveProgram {
   readonly buffers: readonly ArrayBufferLike[];
   /** Needed when an extent lies in device memory. */
   readonly devices?: DeviceTable;
-  /** Objects that hold what was taken, and what lies at addresses. They are kept alive until the program has ended, as all of it is. */
+  /** What keeps buffers that were taken alive, and what lies at addresses. Kept until the program has ended. */
   readonly owners?: readonly object[];
   readonly extents: SaveExtents;
   readonly tensorCount: number;

@@ -86,7 +86,7 @@ export interface EngineInfo {
  * INVALID_ARGUMENT, before it does anything. They must not be changed until it has ended.
  */
 export interface NativeAddon extends CudaAddon, EncoderAddon, DecoderAddon {
-  /** Appends buffers to those `taken` before (undefined: none yet), for a program's {@link SaveProgram.taken}. */
+  /** Appends buffers to those `taken` before (undefined: none yet), for a program's {@link SaveProgram.taken}, whose `owners` keep them alive. */
   takeBuffers(taken: TakenBuffers | undefined, ...buffers: readonly ArrayBufferLike[]): TakenBuffers;
   /** Starts a program; returns its id. Events never arrive before this call has returned. */
   startSave(program: SaveProgram, onEvent: (event: SaveEvent) => void): number;

@@ -22,9 +22,8 @@ export interface ProgramBuffers {
 }
 
 /**
- * What a program says of its buffers. They are handed over before its start, in as many turns as that takes: a hundred
- * thousand at once would hold up the event loop for 30 ms. From then on they must not be transferred, as those of a program
- * under way. Where there are only few the program names them.
+ * Lists few buffers, and hands many over before their program's start, in as many turns as that takes: a hundred thousand at
+ * once would hold up the event loop for 30 ms. From then on they must not be transferred, as those of a program under way.
  *
  * @throws TypeError for a buffer that can shrink.
  */

@@ -16,6 +16,7 @@ import {
   runLoad,
   runSave,
 } from '../native/engine.ts';
+import { promiseOf, ShortTurns } from '../steps.ts';
 import { openStoredModel, type StoredModel, type StoredWeight } from './stored-weights.ts';
 import { sumInTurns } from './sum-in-turns.ts';
 
@@ -175,7 +176,10 @@ async function writeShards({ bundle, sharding, where, signal }: ShardWriting): P
       if (!isWhole) cut.push({ weight, at: from - begin, bytes: to - from, isLast: to === start + byteLength });
     }
     if (loader.tensorCount > 0) {
-      await runLoad(loader.build({}), { signal, names: (tensor) => loader.keyOf(tensor) });
+      await runLoad(await promiseOf(loader.build(new ShortTurns())), {
+        signal,
+        names: (tensor) => loader.keyOf(tensor),
+      });
     }
     for (const { weight, at, bytes, isLast } of cut) {
       const sum = await sumInTurns(buffer, at, bytes, partial.get(weight) ?? 0);

@@ -5,6 +5,7 @@ import { attributeKey, childPath, VARIABLE_VALUE } from '../checkpoint/keys.ts';
 import { optionsObject } from '../checkpoint/option-checks.ts';
 import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
 import { readFile, runLoad, stat } from '../native/engine.ts';
+import { promiseOf, ShortTurns } from '../steps.ts';
 import {
   type Artifacts,
   checkArtifacts,
@@ -98,7 +99,10 @@ export async function importTfjsModel(
           at += run.bytes;
         }
       }
-      await runLoad(loader.build({}), { signal, names: (tensor) => loader.keyOf(tensor) });
+      await runLoad(await promiseOf(loader.build(new ShortTurns())), {
+        signal,
+        names: (tensor) => loader.keyOf(tensor),
+      });
     },
     signal,
   );

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { DeviceRows } from '../../src/bundle/device-rows.ts';
 import { LoadBuilder } from '../../src/bundle/load-builder.ts';
 import { ExtentKind, NO_BUFFER, NO_STREAM } from '../../src/native/contract.ts';
+import { ONE_TURN, resultOf } from '../../src/steps.ts';
 import type { DeviceMemory } from '../../src/tensor/source.ts';
 
 function memory(init: Partial<DeviceMemory> = {}): DeviceMemory {
@@ -56,7 +57,7 @@ describe('a load program', () => {
     builder.extent('/d', 100, 8, host);
     builder.tensor({ key: 'c' }, 3);
     builder.extent('/d', 108, 8, null);
-    const { extents, devices, buffers } = builder.build({ deviceChecksum: true });
+    const { extents, devices, buffers } = resultOf(builder.build(ONE_TURN, { deviceChecksum: true }));
     expect([...extents.kind!]).toEqual([ExtentKind.cudaDevice, ExtentKind.jsMemory, ExtentKind.jsMemory]);
     expect([...extents.buffer]).toEqual([0, 0, NO_BUFFER]);
     expect([...extents.target]).toEqual([0x7f00_0000_0018, 0, 0]);

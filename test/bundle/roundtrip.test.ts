@@ -64,6 +64,25 @@ describe('what is saved is read back', () => {
     expect(Buffer.compare(into, patternTensor('float32', [11, 13]).data)).toBe(0);
   });
 
+  it('in place, and nothing beside memory that has become another meanwhile', async () => {
+    const prefix = at('changing');
+    await saveBundle([entryOf('w', patternTensor('float32', [100]))], { prefix });
+    const bundle = await openBundle(prefix);
+    // However late it changes: until it is asked for no more.
+    for (let late = 0, refused = true; refused; late++) {
+      const memory = new Uint8Array(800);
+      let asked = 0;
+      const into = () => memory.subarray(0, asked++ < late ? 400 : 200);
+      const read = bundle.read({ length: 1, row: () => bundle.entries.find('w'), into });
+      refused = await read.then(
+        () => false,
+        (error) => error.code === 'INVALID_ARGUMENT',
+      );
+      expect(refused).toBe(late < asked);
+      expect(memory.subarray(refused ? 0 : 400).every((byte) => byte === 0)).toBe(true);
+    }
+  });
+
   it('slice by slice', async () => {
     const prefix = at('slice');
     const data = Float32Array.from({ length: 6 * 5 * 4 }, (_, i) => i);

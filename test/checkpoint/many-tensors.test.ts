@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
+import { openCheckpoint } from '../../src/bundle/index.ts';
 import { Checkpoint, Counter } from '../../src/checkpoint/index.ts';
 import { ObjectNumbers } from '../../src/checkpoint/object-numbers.ts';
 import type { HostTensor } from '../../src/tensor/host-tensor.ts';
@@ -130,6 +131,29 @@ describe('a state of thousands of tensors', () => {
       const checkpoint = new Checkpoint(stateOf(object));
       expect(await inCallOf(checkpoint, join(directory(), 'x'))).toBe(expected);
     });
+  });
+
+  it('is read by its keys in turns of the event loop', async () => {
+    const path = await new Checkpoint({ layers: layers((i) => i) }).write(join(directory(), 'x'));
+    const reader = await openCheckpoint(path);
+    let now = 0;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
+      now += 10;
+      return now;
+    });
+    const turns = vi.spyOn(globalThis, 'setImmediate');
+    const names = [...reader.variables.keys()];
+    const reading = reader.getTensors(names);
+    // The names are those of the call.
+    names.length = 7;
+    const tensors = await reading;
+    // To look up, check, make and plan them: 64 at a time, where turns are always due.
+    expect(turns.mock.calls.length).toBeGreaterThan(5 * Math.floor(MANY / 64));
+    turns.mockRestore();
+    clock.mockRestore();
+    expect(tensors.size).toBe(MANY + 1);
+    expect([...tensors.keys()]).toEqual([...reader.variables.keys()]);
+    expect(tensors.get('layers/3/bias/.ATTRIBUTES/VARIABLE_VALUE')!.data[0]).toBe(7);
   });
 
   it('has its large objects listed once', async () => {
