@@ -1,16 +1,23 @@
 import { float64Column, freeColumns, uint8Column, uint32Column } from '../native/columns.ts';
 import { ExtentKind, gpuDirectUse, type LoadProgram, NO_BUFFER } from '../native/contract.ts';
+import { runLoad } from '../native/engine.ts';
 import { takeBuffers } from '../native/take-buffers.ts';
-import type { Steps, Turns } from '../steps.ts';
+import { promiseOf, ShortTurns, type Steps, type Turns } from '../steps.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
 import { BufferNumbers } from './buffer-numbers.ts';
 import { addressNumber, DeviceRows } from './device-rows.ts';
 import { NumberColumn } from './number-column.ts';
-import type { Keyed } from './types.ts';
+import type { BundleReadOptions, Keyed } from './types.ts';
 
 /** Bytes of staging memory a read uses where the caller doesn't say. */
 export const DEFAULT_STAGING_BYTES = 256 * 2 ** 20;
+
+/** How a program is run. Defaults: as of {@link BundleReadOptions}. */
+export interface LoadOptions extends Omit<BundleReadOptions, 'verify'> {
+  /** Collect damage, and read the rest. @default false */
+  readonly keepGoing?: boolean;
+}
 
 /** Collects what is to be read, file by file, and makes one load program of it. */
 export class LoadBuilder {
@@ -116,18 +123,15 @@ export class LoadBuilder {
     this.#tensors.free();
   }
 
-  /** The program, to be run once. To be called once, when all extents are there: the memory is handed over. */
-  *build(
-    turns: Turns,
-    options: {
-      threads?: number;
-      stagingBytes?: number;
-      progress?: boolean;
-      keepGoing?: boolean;
-      deviceChecksum?: boolean;
-      gpuDirect?: boolean | 'auto';
-    } = {},
-  ): Steps<LoadProgram> {
+  /** Runs what was collected, once, as {@link runLoad}. Errors and warnings name their tensor's key. */
+  async run(options: LoadOptions = {}, turns: Turns = new ShortTurns()): ReturnType<typeof runLoad> {
+    const { signal, onProgress, onWarning } = options;
+    const program = await promiseOf(this.build(turns, options));
+    return await runLoad(program, { signal, onProgress, onWarning, names: (tensor) => this.keyOf(tensor) });
+  }
+
+  /** The program. To be called once, when all extents are there: the memory is handed over. */
+  *build(turns: Turns, options: LoadOptions = {}): Steps<LoadProgram> {
     const { taken, buffers, owners } = yield* takeBuffers(this.#memory.buffers, turns);
     const onDevices = this.#devices.fields();
     const { kind, file, fileOffset, bytes, buffer, target, tensor } = this.#extents;
@@ -153,7 +157,7 @@ export class LoadBuilder {
         threads: options.threads ?? 0,
         stagingBytes: options.stagingBytes ?? DEFAULT_STAGING_BYTES,
         direct: true,
-        progress: options.progress ?? false,
+        progress: options.onProgress !== undefined,
         keepGoing: options.keepGoing ?? false,
         deviceChecksum: options.deviceChecksum ?? false,
         gpuDirect: gpuDirectUse(options.gpuDirect ?? false),

@@ -1,6 +1,5 @@
 import { CheckpointError, isCheckpointError } from '../errors.ts';
-import { LoadFailure, runLoad } from '../native/engine.ts';
-import { promiseOf, ShortTurns } from '../steps.ts';
+import { LoadFailure } from '../native/engine.ts';
 import type { MemoryRange } from '../tensor/memory.ts';
 import type { DeviceMemory } from '../tensor/source.ts';
 import { type Box, commonRuns, volume } from './boxes.ts';
@@ -78,17 +77,8 @@ export class RegionLoads {
 
   /** Runs what was collected, which is used up then. What fails says which keys' memory was written to. */
   async run(builder: LoadBuilder, options: BundleReadOptions): Promise<void> {
-    const { threads, stagingBytes, deviceChecksum, gpuDirect, signal, onProgress, onWarning } = options;
-    const progress = onProgress !== undefined;
     try {
-      if (builder.tensorCount === 0) return;
-      const load = { threads, stagingBytes, deviceChecksum, gpuDirect, progress };
-      await runLoad(await promiseOf(builder.build(new ShortTurns(), load)), {
-        signal,
-        onProgress,
-        onWarning,
-        names: (tensor) => builder.keyOf(tensor),
-      });
+      if (builder.tensorCount > 0) await builder.run(options);
     } catch (error) {
       throw isCheckpointError(error) ? withOverwritten(error, builder) : error;
     } finally {

@@ -1,6 +1,6 @@
 import { isCheckpointError } from '../errors.ts';
 import type { LoadDamage, Progress } from '../native/contract.ts';
-import { runLoad, stat } from '../native/engine.ts';
+import { stat } from '../native/engine.ts';
 import { inTurns, promiseOf, type Steps, type Turns } from '../steps.ts';
 import { elementSize } from '../tensor/dtypes.ts';
 import { elementCount } from '../tensor/shape.ts';
@@ -178,12 +178,8 @@ export class PieceVerifier {
   /** Reads and sums; returns what is wrong, by the builder's tensors. */
   async #load(builder: LoadBuilder, options: VerifyOptions): Promise<readonly LoadDamage[]> {
     if (builder.tensorCount === 0) return [];
-    const { threads, stagingBytes, signal, onProgress } = options;
-    const load = { threads, stagingBytes, progress: onProgress !== undefined, keepGoing: true };
-    const names = (tensor: number) => builder.keyOf(tensor);
-    const program = await promiseOf(builder.build(this.#turns, load));
     try {
-      const result = await this.#problems.attempt(() => runLoad(program, { names, signal, onProgress }));
+      const result = await this.#problems.attempt(() => builder.run({ ...options, keepGoing: true }, this.#turns));
       return result?.damage ?? [];
     } finally {
       builder.free();

@@ -13,10 +13,8 @@ import {
   lockDirectorySync,
   makeDirectoriesSync,
   readDirectorySync,
-  runLoad,
   runSave,
 } from '../native/engine.ts';
-import { promiseOf, ShortTurns } from '../steps.ts';
 import { openStoredModel, type StoredModel, type StoredWeight } from './stored-weights.ts';
 import { sumInTurns } from './sum-in-turns.ts';
 
@@ -175,12 +173,7 @@ async function writeShards({ bundle, sharding, where, signal }: ShardWriting): P
       loader.extent(dataPath(bundle.prefix, shard, bundle.shardCount), offset + from - start, to - from, into);
       if (!isWhole) cut.push({ weight, at: from - begin, bytes: to - from, isLast: to === start + byteLength });
     }
-    if (loader.tensorCount > 0) {
-      await runLoad(await promiseOf(loader.build(new ShortTurns())), {
-        signal,
-        names: (tensor) => loader.keyOf(tensor),
-      });
-    }
+    if (loader.tensorCount > 0) await loader.run({ signal });
     for (const { weight, at, bytes, isLast } of cut) {
       const sum = await sumInTurns(buffer, at, bytes, partial.get(weight) ?? 0);
       partial.set(weight, sum);

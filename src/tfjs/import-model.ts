@@ -4,8 +4,7 @@ import { absolutePrefix } from '../checkpoint/checkpoint.ts';
 import { attributeKey, childPath, VARIABLE_VALUE } from '../checkpoint/keys.ts';
 import { optionsObject } from '../checkpoint/option-checks.ts';
 import { CheckpointError, describeValue, invalidArgument } from '../errors.ts';
-import { readFile, runLoad, stat } from '../native/engine.ts';
-import { promiseOf, ShortTurns } from '../steps.ts';
+import { readFile, stat } from '../native/engine.ts';
 import {
   type Artifacts,
   checkArtifacts,
@@ -99,10 +98,7 @@ export async function importTfjsModel(
           at += run.bytes;
         }
       }
-      await runLoad(await promiseOf(loader.build(new ShortTurns())), {
-        signal,
-        names: (tensor) => loader.keyOf(tensor),
-      });
+      await loader.run({ signal });
     },
     signal,
   );
